@@ -1,0 +1,58 @@
+"""labkit: container internals, on real containers.
+
+    lab = labkit.Lab()
+    web = lab.run("base", "httpd -f -p 80", name="web", memory="64m")
+    web.namespaces()
+
+Everything here is imported when it is first used, so that `import labkit` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labkit import show
+    from labkit.check import answer, check, hint, progress, reset, solution, variant
+    from labkit.engine import connect
+    from labkit.errors import LabError
+    from labkit.lab import Container, Image, Lab, Network, Volume
+
+_HOMES = {
+    "labkit.check": ("answer", "check", "hint", "progress", "reset", "solution", "variant"),
+    "labkit.engine": ("connect",),
+    "labkit.errors": ("LabError",),
+    "labkit.lab": ("Container", "Image", "Lab", "Network", "Volume"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Container",
+    "Image",
+    "Lab",
+    "LabError",
+    "Network",
+    "Volume",
+    "answer",
+    "check",
+    "connect",
+    "hint",
+    "progress",
+    "reset",
+    "show",
+    "solution",
+    "variant",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "show":
+        return importlib.import_module("labkit.show")
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'labkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

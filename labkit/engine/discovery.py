@@ -1,0 +1,109 @@
+"""Find a Docker-compatible engine that already listens somewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.engine.endpoint import Endpoint
+from labkit.errors import LabError
+from labkit.sdk import translated
+
+PING_TIMEOUT = 3.0  # seconds; a healthy engine answers in milliseconds
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to an engine that was tried, and why it failed."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
+
+def candidates() -> Iterator[tuple[str, Endpoint]]:
+    """Every address at which an engine may listen, best first.
+
+    DOCKER_HOST alone, if it is set: somebody has chosen. Else the CLI's current context, then
+    the sockets of Docker, rootless Docker, Docker Desktop, Colima, Rancher, OrbStack and Podman.
+    Shell: `docker context ls`.
+    """
+    if chosen := Endpoint.from_environ():
+        yield "DOCKER_HOST", chosen
+        return
+    if context := _current_context():
+        yield context
+    home = Path.home()
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    for name, path in (
+        ("Docker", Path("/var/run/docker.sock")),
+        ("rootless Docker", runtime / "docker.sock"),
+        ("Docker Desktop", home / ".docker/run/docker.sock"),
+        ("Docker Desktop", home / ".docker/desktop/docker.sock"),
+        ("Colima", home / ".colima/default/docker.sock"),
+        ("Rancher Desktop", home / ".rd/docker.sock"),
+        ("OrbStack", home / ".orbstack/run/docker.sock"),
+        ("rootless Podman", runtime / "podman/podman.sock"),
+        ("Podman", Path("/run/podman/podman.sock")),
+    ):
+        yield f"{name} at {path}", Endpoint(f"unix://{path}")
+
+
+def _current_context() -> tuple[str, Endpoint] | None:
+    """The context that `docker context use` chose, read as the CLI does."""
+    from docker.context import ContextAPI
+    from docker.errors import DockerException
+
+    try:
+        context = ContextAPI.get_current_context()
+    except (DockerException, OSError, ValueError):  # a damaged ~/.docker is the CLI's to report
+        return None
+    if context is None or context.Name == "default" or not context.Host:
+        return None
+    tls = context.TLSConfig
+    certs = str(Path(tls.cert[0]).parent) if tls is not None and tls.cert else None
+    return f"context {context.Name!r}", Endpoint(context.Host, certs)
+
+
+def why_not(endpoint: Endpoint) -> str | None:
+    """Why no engine answers at this address, or None if one does."""
+    path = endpoint.socket_path
+    try:
+        if path is not None and not path.exists():
+            return "no socket there"
+        if path is not None and not os.access(path, os.R_OK | os.W_OK):
+            return (
+                "the socket is there, but this user may not use it "
+                "(`sudo usermod -aG docker $USER`, then log in again)"
+            )
+    except PermissionError:
+        return "this user may not enter the socket's folder"
+    try:
+        with translated("answer a ping"):
+            client = endpoint.client(timeout=PING_TIMEOUT)
+            try:
+                client.ping()
+            finally:
+                client.close()
+    except LabError as err:
+        return err.seen or err.what
+    return None
+
+
+def find() -> tuple[Endpoint | None, list[Attempt]]:
+    """The first engine that answers, and what was tried before it."""
+    tried: list[Attempt] = []
+    seen: set[str] = set()
+    for name, endpoint in candidates():
+        if endpoint.url in seen:
+            continue
+        seen.add(endpoint.url)
+        why = why_not(endpoint)
+        if why is None:
+            return endpoint, tried
+        tried.append(Attempt(name, why))
+    return None, tried

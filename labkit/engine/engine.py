@@ -1,0 +1,187 @@
+"""An engine in use: its address, its client, what it can do, and the host behind it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit.engine import discovery
+from labkit.engine.discovery import Attempt
+from labkit.engine.endpoint import Endpoint
+from labkit.engine.facts import EngineFacts, read_facts
+from labkit.engine.private import INSTALL, PrivateEngine
+from labkit.errors import BadValueError, HostError, ImageNotFoundError, LabError, NoEngineError
+from labkit.host import Host, LocalHost, ProbeHost
+from labkit.sdk import translated
+
+if TYPE_CHECKING:
+    import docker
+
+KINDS = ("docker", "private")
+PROBE_IMAGE = "labkit/toolbox"
+PROBE_LABEL = "labkit.probe"
+
+
+class Engine:
+    """A Docker-compatible engine that answers."""
+
+    def __init__(self, kind: str, endpoint: Endpoint) -> None:
+        self.kind = kind  # "docker": it was there; "private": one of ours
+        self.endpoint = endpoint
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.kind} at {self.endpoint.url}>"
+
+    @cached_property
+    def client(self) -> docker.DockerClient:
+        """The Docker SDK's client, for whatever labkit does not do."""
+        with translated("connect"):
+            return self.endpoint.client()
+
+    @cached_property
+    def facts(self) -> EngineFacts:
+        """What the engine is and can do. Shell: `docker info`."""
+        return read_facts(self.client)
+
+    @cached_property
+    def host(self) -> Host:
+        """The machine on which the engine's processes live.
+
+        Directly where that is this kernel and we are root, else through a probe container.
+        `LABKIT_HOST=local|probe` forces one. Raises HostError, ImageNotFoundError.
+        """
+        forced = os.environ.get("LABKIT_HOST", "")
+        if forced not in ("", "local", "probe"):
+            raise BadValueError(
+                "LABKIT_HOST must be local or probe.", seen=forced, do="unset LABKIT_HOST"
+            )
+        daemon = None if forced == "probe" else self.local_daemon()
+        if daemon is not None:
+            return LocalHost(anchor=daemon)
+        if forced == "local":
+            raise HostError(
+                "The engine's processes cannot be seen directly.",
+                seen="it runs on another kernel, or this user is not root",
+                do="unset LABKIT_HOST, and a probe container is used",
+            )
+        return self.probe()
+
+    def probe(self) -> ProbeHost:
+        """A new probe container on this engine. Raises ImageNotFoundError, HostError."""
+        from labkit.owner import OWNER_LABEL, this_process
+
+        try:
+            return ProbeHost(
+                self.client,
+                image=PROBE_IMAGE,
+                labels={PROBE_LABEL: "1", OWNER_LABEL: this_process()},
+            )
+        except ImageNotFoundError as err:
+            raise ImageNotFoundError(
+                "The engine's host is seen through a container of the `toolbox` image, "
+                "which is not there.",
+                seen=err.seen,
+                do="labkit images build",
+            ) from err
+
+    def local_daemon(self) -> int | None:
+        """The daemon's pid, if it is a process of this kernel into which we may look."""
+        pid = self._peer()
+        try:
+            if pid is None or Path(f"/proc/{pid}/comm").read_text().strip() != "dockerd":
+                return None
+            Path(f"/proc/{pid}/ns/net").readlink()
+        except OSError:
+            return None
+        return pid
+
+    def _peer(self) -> int | None:
+        """The process that listens on the engine's socket. Source: unix(7), SO_PEERCRED."""
+        path = self.endpoint.socket_path
+        if path is None or not hasattr(socket, "SO_PEERCRED"):
+            return None
+        with socket.socket(socket.AF_UNIX) as peer:
+            try:
+                peer.connect(str(path))
+            except OSError:
+                return None
+            credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid = int(struct.unpack("3i", credentials)[0])
+        if pid != 1:
+            return pid or None
+        # systemd listens in the daemon's place, and hands the socket over.
+        try:
+            return int(Path("/run/docker.pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def close(self) -> None:
+        """Let go of the client and of the probe, if there is one; the engine goes on."""
+        if "host" in self.__dict__:
+            self.__dict__.pop("host").close()
+        if "client" in self.__dict__:
+            self.__dict__.pop("client").close()
+
+
+_connected: dict[tuple[str, ...], Engine] = {}
+
+
+def connect(*, kind: str | None = None) -> Engine:
+    """The engine to use on this machine: one that answers, else a private one.
+
+    `kind` or `LABKIT_ENGINE` takes one of "docker", "private" only. The same engine is
+    returned again while it answers. Raises NoEngineError. Shell: `docker version`.
+    """
+    wanted = kind or os.environ.get("LABKIT_ENGINE") or ""
+    if wanted not in ("", *KINDS):
+        raise BadValueError(
+            "There is no such kind of engine.", seen=wanted, do=f"one of {', '.join(KINDS)}"
+        )
+    key = (wanted, *(os.environ.get(name, "") for name in ("DOCKER_HOST", "LABKIT_HOME")))
+    engine = _connected.get(key)
+    if engine is None or discovery.why_not(engine.endpoint) is not None:
+        if engine is not None:
+            engine.close()
+        engine = _connected[key] = _connect(wanted)
+    return engine
+
+
+def _connect(wanted: str) -> Engine:
+    tried: list[Attempt] = []
+    if wanted in ("", "docker"):
+        endpoint, tried = discovery.find()
+        if endpoint is not None:
+            return Engine("docker", endpoint)
+        if os.environ.get("DOCKER_HOST"):  # somebody has chosen: another engine would surprise
+            raise _no_engine(tried, "correct DOCKER_HOST, or unset it")
+    if wanted in ("", "private"):
+        private = PrivateEngine()
+        if why := private.why_not():
+            tried.append(Attempt("a private engine", why))
+        else:
+            try:
+                return Engine("private", private.start())
+            except LabError as err:
+                tried.append(Attempt("a private engine", f"{err.what} {err.seen}"))
+    raise _no_engine(tried, remedy())
+
+
+def _no_engine(tried: list[Attempt], do: str) -> NoEngineError:
+    lines = "".join(f"\n        - {attempt}" for attempt in tried)
+    return NoEngineError("No container engine could be used.", seen=f"tried{lines}", do=do)
+
+
+def remedy() -> str:
+    """The one command that gets an engine onto this kind of machine."""
+    system = os.uname().sysname
+    if system == "Darwin":
+        return "install Docker Desktop (`brew install --cask docker`) and start it"
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    if Path("/etc/debian_version").exists():
+        join = "" if os.geteuid() == 0 else " && sudo usermod -aG docker $USER && newgrp docker"
+        return f"{sudo}{INSTALL}{join}"
+    return "install Docker (https://docs.docker.com/engine/install/) and start it"

@@ -1,0 +1,238 @@
+"""A Docker Engine of our own: `dockerd` on a private socket, data root and pid file.
+
+It shares nothing with an engine of the machine's: no socket, no data, no pid file; and it is
+always stopped by its own pid. Source: dockerd(8).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from labkit import paths
+from labkit.engine import discovery
+from labkit.engine.endpoint import Endpoint
+from labkit.errors import BadValueError, EngineError, EngineTimeoutError, LabError, MissingToolError
+from labkit.kernel import parse_mountinfo
+from labkit.sdk import translated
+from labkit.waiting import wait_until
+
+START_TIMEOUT = 60.0  # seconds; about one is usual
+STOP_TIMEOUT = 30.0
+SOCKET_PATH_MAX = 107  # bytes, unix(7)
+INSTALL = "apt-get install --no-install-recommends docker.io iptables"
+# An engine's default pools allow about thirty networks; these, a thousand of 64 addresses.
+ADDRESS_POOL = "base=10.213.0.0/16,size=26"
+
+
+class PrivateEngine:
+    """The private engine of one folder, running or not."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or paths.home() / "engine"
+        self.socket = self.folder / "docker.sock"
+        self.pid_file = self.folder / "docker.pid"
+        self.log_file = self.folder / "dockerd.log"
+        self.exec_root = self.folder / "exec"
+        self.data_root = self.folder / "data"
+        self.endpoint = Endpoint(f"unix://{self.socket}")
+
+    @staticmethod
+    def why_not() -> str | None:
+        """Why a private engine cannot run here, or None if it can."""
+        if _dockerd() is None:
+            return f"dockerd is not installed (as root: `{INSTALL}`)"
+        if os.geteuid() != 0:
+            return "dockerd is installed, but only root can start one"
+        if not shutil.which("iptables", path=_path()):
+            return f"iptables is not installed (as root: `{INSTALL}`)"
+        return None
+
+    def pid(self) -> int | None:
+        """The daemon's process id, or None if it does not run."""
+        return self._alive(self.pid_file)
+
+    def start(self) -> Endpoint:
+        """Start the daemon, or join the one that runs; return where it listens.
+
+        Raises MissingToolError, EngineTimeoutError (it runs and hangs), EngineError (it died).
+        """
+        if why := self.why_not():
+            raise MissingToolError("A private engine cannot be started.", seen=why, do=INSTALL)
+        if len(os.fsencode(self.socket)) > SOCKET_PATH_MAX:
+            raise BadValueError(
+                "The path of the engine's socket is too long for a Unix socket.",
+                seen=f"{self.socket} ({len(os.fsencode(self.socket))} bytes)",
+                do="set LABKIT_HOME to a shorter path",
+            )
+        with self._locked():
+            if self.pid() is None:
+                self._remove_stale_files()
+                self._spawn()
+            else:
+                self._check_that_it_answers()
+        return self.endpoint
+
+    def stop(self) -> bool:
+        """End the daemon, its containers and its mounts; say whether there was one to end."""
+        if not self.folder.is_dir():
+            return False
+        with self._locked():
+            pid = self.pid()
+            if pid is not None:
+                self._kill_containers()
+                _end(pid)
+            remains = self._end_helpers()
+            self._unmount()
+            self._remove_stale_files()
+            self.socket.unlink(missing_ok=True)
+        return pid is not None or remains
+
+    def log_tail(self, *, lines: int = 12) -> str:
+        """The last lines of the daemon's log."""
+        if not self.log_file.exists():
+            return "(no log)"
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+
+    # --- starting ----------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        dockerd = _dockerd()
+        assert dockerd is not None
+        argv = [
+            dockerd,
+            f"--host={self.endpoint.url}",
+            f"--pidfile={self.pid_file}",
+            f"--data-root={self.data_root}",
+            f"--exec-root={self.exec_root}",
+            f"--default-address-pool={ADDRESS_POOL}",
+        ]
+        log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        # Its own session: an interrupt in the notebook or terminal must not reach the daemon.
+        pid = os.posix_spawn(
+            dockerd,
+            argv,
+            {**os.environ, "PATH": _path()},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log_file), log, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+
+        def answers() -> bool:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                raise EngineError(
+                    f"The private engine ended at once (status {status}).",
+                    seen=self.log_tail(),
+                    do=f"read {self.log_file}; a full disk and a missing kernel module are usual",
+                )
+            return discovery.why_not(self.endpoint) is None
+
+        try:
+            wait_until(answers, timeout=START_TIMEOUT, what="the private engine to answer")
+        except LabError:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            raise
+
+    def _check_that_it_answers(self) -> None:
+        if why := discovery.why_not(self.endpoint):
+            raise EngineTimeoutError(
+                f"The private engine runs (pid {self.pid()}) and does not answer.",
+                seen=why,
+                do="`labkit engine stop`, then start it again",
+            )
+
+    def _remove_stale_files(self) -> None:
+        # dockerd refuses to start while its pid file names any living process, ours or not.
+        for file in (self.pid_file, self.exec_root / "containerd/containerd.pid"):
+            if self._alive(file) is None:
+                file.unlink(missing_ok=True)
+
+    # --- stopping ----------------------------------------------------------------------------
+
+    def _kill_containers(self) -> None:
+        """KILL what runs, so that the daemon does not wait ten seconds for each."""
+        with suppress(LabError), translated("kill the containers"):
+            client = self.endpoint.client(timeout=10)
+            for container in client.containers.list():
+                # One that ends by itself in this moment is as good as killed.
+                with suppress(LabError), translated("kill a container"):
+                    container.kill()
+            client.close()
+
+    def _end_helpers(self) -> bool:
+        """End the containerd and the shims that a killed daemon left, containers first."""
+        ours = [p for p in psutil.process_iter(["cmdline"]) if self._is_ours(p.info["cmdline"])]
+        for process in ours:
+            with suppress(psutil.NoSuchProcess):
+                for child in process.children(recursive=True):
+                    child.kill()
+                process.kill()
+        psutil.wait_procs(ours, timeout=STOP_TIMEOUT)
+        return bool(ours)
+
+    def _unmount(self) -> None:
+        mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+        inside = [m.mount_point for m in mounts if Path(m.mount_point).is_relative_to(self.folder)]
+        for mount_point in sorted(inside, reverse=True):
+            subprocess.run(["umount", "--lazy", mount_point], check=False, capture_output=True)
+
+    # --- whose process is it -------------------------------------------------------------------
+
+    def _alive(self, pid_file: Path) -> int | None:
+        """The pid in this file if that process is ours: a pid may be old, and another's by now."""
+        try:
+            pid = int(pid_file.read_text())
+            cmdline = psutil.Process(pid).cmdline()  # empty for a zombie
+        except (OSError, ValueError, psutil.Error):
+            return None
+        return pid if self._is_ours(cmdline) else None
+
+    def _is_ours(self, cmdline: list[str] | None) -> bool:
+        """Whether a command line is that of this engine's dockerd, containerd or a shim."""
+        words = cmdline or []
+        if not words or not Path(words[0]).name.startswith(("dockerd", "containerd")):
+            return False
+        return any(str(self.exec_root) + "/" in f"{word}/" for word in words[1:])
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time start or stop this engine."""
+        # Not 0700: a container whose root is remapped must be able to walk to its layers.
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _end(pid: int) -> None:
+    try:
+        process = psutil.Process(pid)
+        process.terminate()
+        process.wait(timeout=STOP_TIMEOUT)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(timeout=STOP_TIMEOUT)
+
+
+def _path() -> str:
+    # Debian keeps dockerd and iptables where a plain user's PATH does not look.
+    return os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def _dockerd() -> str | None:
+    return shutil.which("dockerd", path=_path())

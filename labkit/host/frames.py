@@ -1,0 +1,57 @@
+"""The stream on which an engine sends a program's stdout and stderr, frame by frame."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+STDOUT, STDERR = 1, 2
+
+
+class FrameStream:
+    """A connection that the engine has handed over to one container's streams.
+
+    Source: Docker API, "Attach to a container", stream format.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        # For a Unix socket or TCP the SDK wraps the socket; for TLS it is the socket itself.
+        self._stream = stream
+        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._buffer = bytearray()
+
+    def send(self, data: bytes) -> None:
+        """Write to the program's stdin."""
+        self._socket.sendall(data)
+
+    def frames(self, *, timeout: float) -> Iterator[tuple[int, bytes]]:
+        """(STDOUT or STDERR, bytes) until the stream ends; TimeoutError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            header = self._receive(8, deadline)
+            if header is None:
+                return
+            payload = self._receive(int.from_bytes(header[4:], "big"), deadline)
+            if payload is None:
+                return
+            yield header[0], payload
+
+    def close(self) -> None:
+        """Let go of the connection; the engine closes the program's stdin."""
+        for closing in (self._socket, self._stream):
+            with suppress(OSError):
+                closing.close()
+
+    def _receive(self, count: int, deadline: float) -> bytes | None:
+        while len(self._buffer) < count:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            received = self._socket.recv(1 << 20)
+            if not received:
+                return None
+            self._buffer += received
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken

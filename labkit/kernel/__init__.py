@@ -1,0 +1,102 @@
+"""The kernel's text files as records: text in, frozen records out, no input or output.
+
+    namespaces     /proc/PID/ns/*                     capabilities   CapEff and the like
+    processes      /proc/PID/stat, status, cmdline    mounts         /proc/PID/mountinfo
+    idmaps         /proc/PID/uid_map, gid_map         cgroups        /proc/PID/cgroup, mounts
+    memory, cpu, cpuset, pids, freezer, io            the files of a cgroup, v1 or v2
+
+A text that is not what the kernel writes raises `BadValueError`, and a text may be read from
+anywhere: this machine, an agent's answer, a recorded tree.
+"""
+
+from labkit.kernel.capabilities import (
+    CAPABILITIES,
+    CapabilitySets,
+    parse_capability_sets,
+    parse_mask,
+    to_mask,
+)
+from labkit.kernel.cgroups import (
+    CPU_FILES_V1,
+    CPU_FILES_V2,
+    CPUSET_FILES_V1,
+    CPUSET_FILES_V2,
+    FREEZER_FILES_V1,
+    FREEZER_FILES_V2,
+    IO_FILES_V1,
+    IO_FILES_V2,
+    MEMORY_FILES_V1,
+    MEMORY_FILES_V2,
+    PIDS_FILES_V1,
+    PIDS_FILES_V2,
+    CgroupEntry,
+    CgroupMounts,
+    CpusetState,
+    CpuState,
+    FreezerState,
+    IoState,
+    MemoryState,
+    PidsState,
+    cgroup_dirs,
+    cgroup_mounts,
+    cpu_state,
+    cpuset_state,
+    freezer_state,
+    io_state,
+    memory_state,
+    parse_proc_cgroup,
+    pids_state,
+)
+from labkit.kernel.idmaps import IdMap, IdRange, parse_id_map
+from labkit.kernel.mounts import Mount, OverlayDirs, overlay_dirs, parse_mountinfo
+from labkit.kernel.namespaces import KINDS, Namespace, Namespaces
+from labkit.kernel.processes import Process, parse_process
+
+__all__ = [
+    "CAPABILITIES",
+    "CPUSET_FILES_V1",
+    "CPUSET_FILES_V2",
+    "CPU_FILES_V1",
+    "CPU_FILES_V2",
+    "FREEZER_FILES_V1",
+    "FREEZER_FILES_V2",
+    "IO_FILES_V1",
+    "IO_FILES_V2",
+    "KINDS",
+    "MEMORY_FILES_V1",
+    "MEMORY_FILES_V2",
+    "PIDS_FILES_V1",
+    "PIDS_FILES_V2",
+    "CapabilitySets",
+    "CgroupEntry",
+    "CgroupMounts",
+    "CpuState",
+    "CpusetState",
+    "FreezerState",
+    "IdMap",
+    "IdRange",
+    "IoState",
+    "MemoryState",
+    "Mount",
+    "Namespace",
+    "Namespaces",
+    "OverlayDirs",
+    "PidsState",
+    "Process",
+    "cgroup_dirs",
+    "cgroup_mounts",
+    "cpu_state",
+    "cpuset_state",
+    "freezer_state",
+    "io_state",
+    "memory_state",
+    "overlay_dirs",
+    "parse_capability_sets",
+    "parse_id_map",
+    "parse_mask",
+    "parse_mountinfo",
+    "parse_proc_cgroup",
+    "parse_process",
+    "pids_state",
+    "to_mask",
+]

@@ -1,0 +1,347 @@
+"""A lab: what one notebook makes on an engine, and what is gone when the notebook is."""
+
+from __future__ import annotations
+
+import secrets
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from labkit.engine import Engine, connect
+from labkit.errors import (
+    EngineGoneError,
+    EngineRefusedError,
+    ImageNotFoundError,
+)
+from labkit.lab import labels
+from labkit.lab.container import WAIT_TIMEOUT, Container
+from labkit.lab.execution import Output
+from labkit.lab.image import Image
+from labkit.lab.network import Network
+from labkit.lab.reaper import reaper_for
+from labkit.lab.sizes import parse_size
+from labkit.lab.sweep import sweep_lab
+from labkit.lab.tarball import pack
+from labkit.lab.volume import Volume
+from labkit.sdk import translated
+
+RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine locks
+LAB_IMAGES = "labkit/"  # with this the lab images' names on the engine begin
+SUBNET_TRIES = 20
+OVERLAPS = ("overlap", "already used", "already in use")  # what engines say of a taken subnet
+
+
+class Lab:
+    """Containers, networks, volumes and images that belong together, and go together.
+
+    They are removed at the end of a `with`, by `close()`, or when this process ends, however it
+    ends. Names are the learner's own: two labs never meet. Raises NoEngineError.
+    """
+
+    def __init__(self, *, engine: Engine | None = None) -> None:
+        self.engine = engine or connect()
+        self.id = labels.new_lab_id()
+        self._reaper = reaper_for(self.engine.endpoint)
+        self._reaper.tell("open", self.id)
+        # A lab that a notebook has dropped, by running its first cell again, goes too.
+        self._finalizer = weakref.finalize(self, _close, self.engine, self.id)
+        self._finalizer.atexit = False  # at the end of the process the reaper does it
+
+    def __repr__(self) -> str:
+        return f"<Lab on {self.engine.facts.product}, {self.engine.kind}>"
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove all the lab holds. Raises EngineError."""
+        if self._finalizer.detach():
+            _close(self.engine, self.id)
+
+    # --- containers ----------------------------------------------------------------------------
+
+    def run(
+        self,
+        image: str | Image,
+        command: str | Sequence[str] | None = None,
+        *,
+        name: str | None = None,
+        memory: int | str | None = None,
+        cpus: float | None = None,
+        pids: int | None = None,
+        network: str | Network | None = None,
+        ports: Sequence[int | str] | Mapping[str, Any] = (),
+        volumes: Mapping[Any, str] | None = None,
+        start: bool = True,
+        **options: Any,
+    ) -> Container:
+        """Make a container and start it. Shell: `docker run -d`.
+
+        `memory` is bytes or "64m"; `cpus` is processors' time, as 0.5; `network` is a Network,
+        "host", "none" or "container:NAME"; `ports` are published on loopback, each on a free
+        port; `volumes` are volumes or the host's paths, each with its place inside and, as in
+        "/data:ro", a mode. All other options are the Docker SDK's.
+        Raises ImageNotFoundError, NameTakenError, BadValueError, EngineRefusedError.
+        """
+        name = labels.checked_name(name or f"c{secrets.token_hex(3)}")
+        if memory is not None:
+            options["mem_limit"] = parse_size(memory)
+        if cpus is not None:
+            options["nano_cpus"] = int(cpus * 1_000_000_000)
+        if pids is not None:
+            options["pids_limit"] = pids
+        if ports:
+            options["ports"] = _published(ports)
+        if volumes:
+            options["volumes"] = [_bind(source, place) for source, place in volumes.items()]
+        for kind in ("network_mode", "pid_mode", "ipc_mode"):
+            if kind in options:
+                options[kind] = self._mode(options[kind])
+        self._join(options, name, network)
+        if "network_mode" not in options or not options["network_mode"].startswith("container:"):
+            options.setdefault("hostname", name)
+        options["labels"] = {**options.get("labels", {}), **labels.labels_of(self.id, name)}
+        options["name"] = labels.engine_name(self.id, name)
+
+        create = self.engine.client.containers.create
+        words = command if command is None or isinstance(command, str) else list(command)
+        reference = image.id if isinstance(image, Image) else self._reference(image)
+        with translated(f"create container {name!r}"):
+            try:
+                with translated(f"create container {name!r} from {image!r}"):
+                    made = create(reference, words, **options)
+            except ImageNotFoundError:
+                if reference.startswith(LAB_IMAGES):
+                    raise
+                self.engine.client.images.pull(*_with_tag(reference))
+                made = create(reference, words, **options)
+        container = Container(self.engine, made)
+        if start:
+            try:
+                container.start()
+            except EngineRefusedError:
+                container.remove()  # a container that could never start is of no use
+                raise
+        return container
+
+    def run_many(
+        self,
+        image: str | Image,
+        command: str | Sequence[str] | None = None,
+        *,
+        count: int,
+        name: str = "c",
+        **options: Any,
+    ) -> list[Container]:
+        """Run `count` containers NAME-1, NAME-2, ... several at a time; options as for `run`."""
+
+        def one(number: int) -> Container:
+            return self.run(image, command, name=f"{name}-{number}", **options)
+
+        with ThreadPoolExecutor(RUN_TOGETHER) as pool:
+            return list(pool.map(one, range(1, count + 1)))
+
+    def once(
+        self,
+        image: str | Image,
+        command: str | Sequence[str],
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        **options: Any,
+    ) -> Output:
+        """Run a container to its end, and return what it printed. Shell: `docker run --rm`."""
+        container = self.run(image, command, **options)
+        try:
+            code = container.wait_exit(timeout=timeout)
+            with translated("read its output"):
+                stdout, stderr = (
+                    container.docker.logs(stdout=out, stderr=not out).decode(errors="replace")
+                    for out in (True, False)
+                )
+        finally:
+            container.remove()
+        return Output(code, stdout, stderr)
+
+    def container(self, name: str) -> Container:
+        """The lab's container of this name. Raises NotFoundError."""
+        with translated(f"find container {name!r}"):
+            found = self.engine.client.containers.get(labels.engine_name(self.id, name))
+        return Container(self.engine, found)
+
+    def containers(self) -> list[Container]:
+        """The lab's containers, by name, those that have ended too. Shell: `docker ps -a`."""
+        with translated("list the lab's containers"):
+            found = self.engine.client.containers.list(all=True, filters=self._only)
+        return sorted((Container(self.engine, one) for one in found), key=lambda one: one.name)
+
+    # --- networks ------------------------------------------------------------------------------
+
+    def network(
+        self, name: str, *, subnet: str | None = None, driver: str = "bridge", **options: Any
+    ) -> Network:
+        """Make a network; without a `subnet`, with sixteen free addresses of 10.0.0.0/8.
+
+        All other options are the Docker SDK's, as `internal=True`.
+        Raises NameTakenError, EngineRefusedError. Shell: `docker network create`.
+        """
+        from docker.types import IPAMConfig, IPAMPool
+
+        labels.checked_name(name)
+        if self.networks(name):
+            # Engines allow two networks of one name; a learner would not know which is which.
+            raise _taken("network", name)
+        for _ in range(SUBNET_TRIES):
+            pool = IPAMPool(subnet=subnet or _random_subnet())
+            try:
+                with translated(f"create network {name!r}"):
+                    made = self.engine.client.networks.create(
+                        labels.engine_name(self.id, name),
+                        driver=driver,
+                        ipam=IPAMConfig(pool_configs=[pool]),
+                        labels=labels.labels_of(self.id, name),
+                        **options,
+                    )
+                    made.reload()
+                    return Network(made)
+            except EngineRefusedError as err:
+                if subnet or not any(word in err.seen.lower() for word in OVERLAPS):
+                    raise
+                refused = err
+        raise refused
+
+    def networks(self, name: str | None = None) -> list[Network]:
+        """The lab's networks, or those of one name. Shell: `docker network ls`."""
+        with translated("list the lab's networks"):
+            found = self.engine.client.networks.list(filters=self._only)
+        networks = sorted((Network(one) for one in found), key=lambda one: one.name)
+        return [one for one in networks if name in (None, one.name)]
+
+    # --- volumes -------------------------------------------------------------------------------
+
+    def volume(self, name: str, **options: Any) -> Volume:
+        """Make a volume. Raises NameTakenError. Shell: `docker volume create`."""
+        labels.checked_name(name)
+        if any(one.name == name for one in self.volumes()):
+            raise _taken("volume", name)  # an engine returns the old one as if it were new
+        with translated(f"create volume {name!r}"):
+            made = self.engine.client.volumes.create(
+                labels.engine_name(self.id, name), labels=labels.labels_of(self.id, name), **options
+            )
+        return Volume(made)
+
+    def volumes(self) -> list[Volume]:
+        """The lab's volumes. Shell: `docker volume ls`."""
+        with translated("list the lab's volumes"):
+            found = self.engine.client.volumes.list(filters=self._only)
+        return sorted((Volume(one) for one in found), key=lambda one: one.name)
+
+    # --- images --------------------------------------------------------------------------------
+
+    def image(self, name: str) -> Image:
+        """An image on the engine. Raises ImageNotFoundError. Shell: `docker image inspect`."""
+        with translated(f"find image {name!r}"):
+            return Image(self.engine.client.images.get(self._reference(name)), name=name)
+
+    def build(
+        self,
+        name: str,
+        dockerfile: str,
+        *,
+        files: Mapping[str, str | bytes] | None = None,
+        **options: Any,
+    ) -> Image:
+        """Build an image of the lab's from a Dockerfile's text and the files beside it.
+
+        All other options are the Docker SDK's, as `buildargs={}`. Raises ImageBuildError.
+        Shell: `docker build -t NAME .`
+        """
+        labels.checked_name(name)
+        context = pack({"Dockerfile": dockerfile, **(files or {})})
+        with translated(f"build image {name!r}"):
+            made, _ = self.engine.client.images.build(
+                fileobj=context,
+                custom_context=True,
+                tag=f"labkit-{self.id}/{name.lower()}",
+                labels=labels.labels_of(self.id, name),
+                rm=True,
+                forcerm=True,
+                **options,
+            )
+        return Image(made, name=name)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    @property
+    def _only(self) -> dict[str, Any]:
+        return {"label": f"{labels.LAB}={self.id}"}
+
+    def _reference(self, image: str) -> str:
+        """What the engine calls an image: "base" is the lab image, "debian:trixie" another's."""
+        return image if "/" in image or ":" in image else f"{LAB_IMAGES}{image}"
+
+    def _mode(self, mode: str) -> str:
+        """ "container:NAME" with the engine's name in the place of the learner's."""
+        kind, _, name = mode.partition(":")
+        return f"{kind}:{self.container(name).id}" if kind == "container" else mode
+
+    def _join(self, options: dict[str, Any], name: str, network: str | Network | None) -> None:
+        """Put a container into a network, where its own name resolves."""
+        if isinstance(network, Network):
+            made = self.engine.client.api.create_endpoint_config(aliases=[name])
+            options["network"] = network.docker.name
+            options["networking_config"] = {network.docker.name: made}
+        elif network is not None and (mine := self.networks(network)):
+            self._join(options, name, mine[0])
+        elif network is not None:
+            options["network_mode"] = self._mode(network)
+
+
+def _close(engine: Engine, lab: str) -> None:
+    with suppress(EngineGoneError):  # then the reaper, or the next start, sweeps
+        sweep_lab(engine.client, lab)
+        reaper_for(engine.endpoint).tell("done", lab)
+
+
+def _published(ports: Sequence[int | str] | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(ports, Mapping):
+        return dict(ports)
+    # On loopback: what a learner starts is not the network's to see.
+    return {f"{p}" if "/" in str(p) else f"{p}/tcp": ("127.0.0.1", None) for p in ports}
+
+
+def _bind(source: Volume | str | Path, place: str) -> str:
+    return f"{source.docker.name if isinstance(source, Volume) else source}:{place}"
+
+
+def _with_tag(reference: str) -> tuple[str, str | None]:
+    """Name and tag for a pull: without a tag the SDK would pull every one."""
+    name = reference.rpartition("/")[2]
+    return (reference, None) if ":" in name or "@" in name else (reference, "latest")
+
+
+def _random_subnet() -> str:
+    """Sixteen addresses somewhere in 10.0.0.0/8."""
+    second, third = 100 + secrets.randbelow(100), secrets.randbelow(256)
+    return f"10.{second}.{third}.{16 * secrets.randbelow(16)}/28"
+
+
+def _taken(kind: str, name: str) -> Exception:
+    from labkit.errors import NameTakenError
+
+    return NameTakenError(
+        f"The lab already has a {kind} {name!r}.",
+        seen=f"a {kind} with that label",
+        do="choose another name, or remove that one first",
+    )

@@ -1,0 +1,58 @@
+"""The labels by which labkit knows its own objects, and their names on the engine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import secrets
+from typing import Any
+
+from labkit.errors import BadValueError
+from labkit.owner import OWNER_LABEL, this_process
+
+LAB = "labkit.lab"  # the lab's id: what is removed together
+SESSION = "labkit.session"  # the notebook's: what its checks look at
+NAME = "labkit.name"  # the learner's own name for the object
+NAME_RULE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,40}")
+
+
+@functools.cache
+def _session_of(pid: int) -> str:
+    return secrets.token_hex(4)
+
+
+def session() -> str:
+    """This notebook's session: `$LABKIT_SESSION`, else one of its own for each process."""
+    return os.environ.get("LABKIT_SESSION") or _session_of(os.getpid())
+
+
+def new_lab_id() -> str:
+    """An id that no other lab on any engine has."""
+    return secrets.token_hex(4)
+
+
+def engine_name(lab: str, name: str) -> str:
+    """The name that the engine, which all labs share, knows an object by."""
+    return f"labkit-{lab}-{name}"
+
+
+def labels_of(lab: str, name: str) -> dict[str, str]:
+    """The labels of an object of this lab."""
+    return {LAB: lab, SESSION: session(), NAME: name, OWNER_LABEL: this_process()}
+
+
+def checked_name(name: str) -> str:
+    """`name`, if it can be one. Raises BadValueError."""
+    if not NAME_RULE.fullmatch(name):
+        raise BadValueError(
+            "That cannot be a name.",
+            seen=repr(name),
+            do="use letters, digits, '_', '.' and '-', at most 41, a letter or digit first",
+        )
+    return name
+
+
+def name_of(labels: dict[str, Any]) -> str:
+    """The learner's own name, from an object's labels."""
+    return str(labels.get(NAME, ""))

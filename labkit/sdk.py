@@ -1,0 +1,102 @@
+"""The one boundary at which errors of the Docker SDK and of its transport become ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from labkit.errors import (
+    DiskFullError,
+    EngineError,
+    EngineGoneError,
+    EngineRefusedError,
+    EngineTimeoutError,
+    ImageNotFoundError,
+    LabError,
+    NameTakenError,
+    NotFoundError,
+)
+
+DIAGNOSE = "run `labkit doctor` to see the engine, then create the lab again"
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Let LabErrors through and turn every SDK or transport error into one.
+
+    `doing` says what was asked of the engine, as in "start container 'web'".
+    """
+    import docker.errors
+    import requests.exceptions
+    import urllib3.exceptions
+
+    try:
+        yield
+    except LabError:
+        raise
+    except docker.errors.APIError as err:
+        raise _of_api(err, doing) from err
+    except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as err:
+        raise timed_out(doing, str(err)) from err
+    except docker.errors.DockerException as err:
+        raise EngineError(f"Cannot {doing}.", seen=str(err), do=DIAGNOSE) from err
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as err:
+        # requests reports a read timeout in the middle of a stream as a ConnectionError.
+        if "timed out" in str(err).lower():
+            raise timed_out(doing, str(err)) from err
+        raise gone(doing, str(err)) from err
+    except (ConnectionError, TimeoutError) as err:
+        raise gone(doing, str(err)) from err
+
+
+def timed_out(doing: str, seen: str) -> EngineTimeoutError:
+    """The error for an engine that took a request and gave no answer in time."""
+    return EngineTimeoutError(
+        f"The engine did not answer in time when asked to {doing}.",
+        seen=seen,
+        do="see whether the machine is busy or out of memory; `labkit doctor` tests the engine",
+    )
+
+
+def gone(doing: str, seen: str) -> EngineGoneError:
+    """The error for an engine that does not answer any more."""
+    return EngineGoneError(
+        f"The engine stopped answering when asked to {doing}.", seen=seen, do=DIAGNOSE
+    )
+
+
+def _of_api(err: Exception, doing: str) -> LabError:
+    status = getattr(getattr(err, "response", None), "status_code", None)
+    said = str(getattr(err, "explanation", "") or err).strip()
+    lowered = said.lower()
+    if "no space left on device" in lowered or "disk quota exceeded" in lowered:
+        return DiskFullError(
+            f"The engine's disk is full: cannot {doing}.",
+            seen=said,
+            do="free room: `labkit clean`, then `docker system df` shows what takes the rest",
+        )
+    if status == 404 and ("image" in lowered or "manifest" in lowered or "repository" in lowered):
+        return ImageNotFoundError(
+            f"No such image: cannot {doing}.",
+            seen=said,
+            do="check the spelling; `labkit images` lists the lab images, "
+            "`labkit images build` makes them",
+        )
+    if status == 404:
+        return NotFoundError(
+            f"It does not exist: cannot {doing}.",
+            seen=said,
+            do="list what the lab holds with `lab.containers()`, `lab.networks()`",
+        )
+    if status == 409 and re.search(r"already (in use|exists|used)", lowered):
+        return NameTakenError(
+            f"That name is taken: cannot {doing}.",
+            seen=said,
+            do="choose another name, or remove the one that has it first",
+        )
+    return EngineRefusedError(
+        f"The engine refused to {doing}.",
+        seen=f"HTTP {status}: {said}",
+        do="change what the message names; the engine's own log is shown by `labkit doctor`",
+    )
