@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labkit import show
-    from labkit.check import answer, check, hint, progress, reset, solution, variant
+    from labkit.checks import answer, check, hint, progress, reset, solution, variant
     from labkit.engine import connect
     from labkit.errors import LabError
     from labkit.lab import Container, Image, Lab, Network, Volume
 
 _HOMES = {
-    "labkit.check": ("answer", "check", "hint", "progress", "reset", "solution", "variant"),
+    "labkit.checks": ("answer", "check", "hint", "progress", "reset", "solution", "variant"),
     "labkit.engine": ("connect",),
     "labkit.errors": ("LabError",),
     "labkit.lab": ("Container", "Image", "Lab", "Network", "Volume"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from labkit.engine.private import INSTALL, PrivateEngine
 from labkit.errors import BadValueError, HostError, ImageNotFoundError, LabError, NoEngineError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
+from labkit.table import Shown, Table
 
 if TYPE_CHECKING:
     import docker
@@ -26,15 +28,34 @@ PROBE_IMAGE = "labkit/toolbox"
 PROBE_LABEL = "labkit.probe"
 
 
-class Engine:
+_MEANING = {
+    "docker": "one that was already running",
+    "private": "one of labkit's own, which `labkit engine stop` ends",
+}
+
+
+class Engine(Shown):
     """A Docker-compatible engine that answers."""
 
-    def __init__(self, kind: str, endpoint: Endpoint) -> None:
-        self.kind = kind  # "docker": it was there; "private": one of ours
+    def __init__(self, kind: str, endpoint: Endpoint, *, tried: Sequence[Attempt] = ()) -> None:
+        self.kind = kind  # one of KINDS
         self.endpoint = endpoint
+        self.tried = tuple(tried)  # what was tried before it
 
-    def __repr__(self) -> str:
-        return f"<Engine {self.kind} at {self.endpoint.url}>"
+    def table(self) -> Table:
+        """What the engine is, and why it is this one."""
+        facts = self.facts
+        rows = [
+            ("engine", f"{facts.product} {facts.version}"),
+            ("kind", f"{self.kind}: {_MEANING[self.kind]}"),
+            ("listens at", self.endpoint.url),
+            ("runs on", f"{facts.operating_system}, kernel {facts.kernel}"),
+            ("cgroups", f"v{facts.cgroup_version}"),
+            ("storage driver", facts.storage_driver),
+            ("its processes are seen", self.host.how),
+            *(("tried before", attempt) for attempt in self.tried),
+        ]
+        return Table(("the engine", ""), rows)
 
     @cached_property
     def client(self) -> docker.DockerClient:
@@ -155,7 +176,7 @@ def _connect(wanted: str) -> Engine:
     if wanted in ("", "docker"):
         endpoint, tried = discovery.find()
         if endpoint is not None:
-            return Engine("docker", endpoint)
+            return Engine("docker", endpoint, tried=tried)
         if os.environ.get("DOCKER_HOST"):  # somebody has chosen: another engine would surprise
             raise _no_engine(tried, "correct DOCKER_HOST, or unset it")
     if wanted in ("", "private"):
@@ -164,7 +185,7 @@ def _connect(wanted: str) -> Engine:
             tried.append(Attempt("a private engine", why))
         else:
             try:
-                return Engine("private", private.start())
+                return Engine("private", private.start(), tried=tried)
             except LabError as err:
                 tried.append(Attempt("a private engine", f"{err.what} {err.seen}"))
     raise _no_engine(tried, remedy())

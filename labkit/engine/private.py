@@ -27,6 +27,7 @@ from labkit.waiting import wait_until
 
 START_TIMEOUT = 60.0  # seconds; about one is usual
 STOP_TIMEOUT = 30.0
+HUNG_TIMEOUT = 2.0  # what a daemon that answers nothing is given to end by itself
 SOCKET_PATH_MAX = 107  # bytes, unix(7)
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
 # An engine's default pools allow about thirty networks; these, a thousand of 64 addresses.
@@ -75,6 +76,8 @@ class PrivateEngine:
             )
         with self._locked():
             if self.pid() is None:
+                # What a killed daemon left running, the new one would stop in ten seconds each.
+                self._end_helpers()
                 self._remove_stale_files()
                 self._spawn()
             else:
@@ -88,8 +91,10 @@ class PrivateEngine:
         with self._locked():
             pid = self.pid()
             if pid is not None:
-                self._kill_containers()
-                _end(pid)
+                hangs = discovery.why_not(self.endpoint) is not None
+                if not hangs:
+                    self._kill_containers()
+                _end(pid, patience=HUNG_TIMEOUT if hangs else STOP_TIMEOUT)
             remains = self._end_helpers()
             self._unmount()
             self._remove_stale_files()
@@ -217,11 +222,11 @@ class PrivateEngine:
             yield
 
 
-def _end(pid: int) -> None:
+def _end(pid: int, *, patience: float) -> None:
     try:
         process = psutil.Process(pid)
         process.terminate()
-        process.wait(timeout=STOP_TIMEOUT)
+        process.wait(timeout=patience)
     except psutil.NoSuchProcess:
         return
     except psutil.TimeoutExpired:

@@ -50,6 +50,13 @@ def sweep_all(client: docker.DockerClient) -> list[str]:
     return _remove(client, OWNER_LABEL, lambda _: True)
 
 
+def sweep_named(client: docker.DockerClient, session: str, names: set[str]) -> list[str]:
+    """Remove a session's objects of some names; return the names of what was removed."""
+    return _remove(
+        client, f"{labels.SESSION}={session}", lambda found: labels.name_of(found) in names
+    )
+
+
 def _remove(
     client: docker.DockerClient, label: str, ours: Callable[[dict[str, str]], bool]
 ) -> list[str]:

@@ -1,0 +1,101 @@
+"""How the exercises of chapter 00 are judged."""
+
+from labkit.checks import Evidence, Exercise, Finding
+from labkit.host import read_process
+from labkit.lab.sizes import parse_size, show_size
+
+stays = Exercise(
+    "00.1",
+    "A container that stays",
+    containers=["first"],
+    hints=[
+        "`lab.run(image, command, name=...)` starts a container. It lives as long as its command.",
+        "`sleep 1000` is a command that does not end soon.",
+    ],
+)
+
+
+@stays.criterion("first is running", steady=True)
+def _(see: Evidence) -> Finding:
+    status = see.container("first").status
+    return Finding(
+        passed=status == "running",
+        expected="running",
+        observed=status,
+        hint="its command has ended; give it one that lasts, such as `sleep 1000`"
+        if status == "exited"
+        else "start it: `lab.run` does, unless you tell it `start=False`",
+    )
+
+
+@stays.criterion("it was started from the image base")
+def _(see: Evidence) -> Finding:
+    image = see.container("first").inspect()["Config"]["Image"]
+    return Finding(
+        passed=image.removesuffix(":latest") == "labkit/base",
+        expected="labkit/base",
+        observed=image,
+        hint='the image is the first argument: `lab.run("base", ...)`',
+    )
+
+
+numbers = Exercise(
+    "00.2",
+    "One process, two numbers",
+    containers=["counted"],
+    answers=["outside", "inside"],
+    hints=[
+        "Outside: `counted.pid`, or `docker inspect`. Inside: run `ps` in it, with `counted.exec`.",
+        "`answer` takes two whole numbers: `answer(\"00.2\", outside=4242, inside=7)`.",
+    ],
+)
+
+
+@numbers.criterion("the number on the host")
+def _(see: Evidence) -> Finding:
+    given, live = see.answer("outside"), see.container("counted").pid
+    swapped = given == read_process(see.host, live).inside_pid
+    return Finding(
+        passed=given == live,
+        expected="the pid that the host knows the first process of counted by",
+        observed=f"your answer, {given!r}, is {'its number inside' if swapped else 'not that'}",
+        hint="ask again: it changes with every start of the container",
+    )
+
+
+@numbers.criterion("the number inside")
+def _(see: Evidence) -> Finding:
+    given = see.answer("inside")
+    live = read_process(see.host, see.container("counted").pid).inside_pid
+    return Finding(
+        passed=given == live,
+        expected="the pid that the first process of counted has for itself",
+        observed=f"your answer, {given!r}, is not that",
+        hint='`counted.exec("ps")` lists what the container sees; which line is its first process?',
+    )
+
+
+small = Exercise(
+    "00.3",
+    "Not more than this",
+    containers=["small"],
+    hints=[
+        "Look at the options of `lab.run`: `help(lab.run)`.",
+        '`memory="48m"` limits a container to 48 MiB; yours is `variant("00.3").memory`.',
+    ],
+    vary=lambda draw: {"memory": draw.choice(["24m", "40m", "56m", "72m", "88m"])},
+)
+
+
+@small.criterion("the kernel limits small to your size", points=2)
+def _(see: Evidence) -> Finding:
+    limit = see.container("small").cgroup().memory().max
+    wanted = parse_size(see.variant["memory"])
+    return Finding(
+        passed=limit == wanted,
+        expected=show_size(wanted),
+        observed="no limit" if limit is None else show_size(limit),
+        hint="start it again with `memory=`; remove the old one first, with `reset`"
+        if limit is None
+        else "that is a limit, but not yours: see `variant`",
+    )

@@ -1,0 +1,91 @@
+"""Exercises and their outcomes: what a notebook calls."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from labkit.checks import catalog
+from labkit.checks.evidence import Evidence
+from labkit.checks.exercise import Exercise
+from labkit.checks.ledger import Ledger, student
+from labkit.checks.outcome import Finding, Outcome, Report
+from labkit.checks.texts import Code, Note, ProgressTable
+from labkit.engine import connect
+from labkit.lab import labels
+from labkit.lab.sweep import sweep_named
+
+__all__ = [
+    "Evidence",
+    "Exercise",
+    "Finding",
+    "Outcome",
+    "Report",
+    "answer",
+    "check",
+    "hint",
+    "progress",
+    "reset",
+    "solution",
+    "variant",
+]
+
+
+def check(exercise: str) -> Report:
+    """Judge an exercise by what is on the engine now, and remember the best outcome.
+
+    Raises UnknownExerciseError, EngineError.
+    """
+    found, ledger, session = catalog.find(exercise), Ledger(), labels.session()
+    evidence = Evidence(
+        connect(),
+        session=session,
+        answers=ledger.answers(session, exercise),
+        variant=found.variant(student()),
+    )
+    report = found.judge(evidence)
+    ledger.record(report)
+    return report
+
+
+def answer(exercise: str, **values: Any) -> Report:
+    """Give the answer to a question whose answer is a value, and have it judged.
+
+    Raises UnknownExerciseError, BadValueError.
+    """
+    catalog.find(exercise)
+    Ledger().record_answers(labels.session(), exercise, values)
+    return check(exercise)
+
+
+def hint(exercise: str) -> Note:
+    """The next hint; each call gives one more, until there are no more."""
+    found = catalog.find(exercise)
+    number = Ledger().next_hint(exercise, of=len(found.hints))
+    return Note(f"Hint {number + 1} of {len(found.hints)}", found.hints[number])
+
+
+def solution(exercise: str) -> Code:
+    """One way to solve an exercise."""
+    return Code(f"One solution of {exercise}", catalog.solution_of(exercise))
+
+
+def variant(exercise: str) -> SimpleNamespace:
+    """Your own values for an exercise: the same each time, and other than your neighbour's."""
+    return SimpleNamespace(**catalog.find(exercise).variant(student()))
+
+
+def reset(exercise: str) -> Note:
+    """Remove what you made for an exercise, and forget your answers, to begin again."""
+    found, session = catalog.find(exercise), labels.session()
+    Ledger().forget_answers(session, exercise)
+    engine = connect()
+    names = {name for kind, name in found.parts if kind != "answer"}
+    removed = sweep_named(engine.client, session, names) if names else []
+    gone = ", ".join(sorted(removed)) or "there was nothing to remove"
+    return Note(f"{exercise} is as it was at the start", gone)
+
+
+def progress() -> ProgressTable:
+    """Where you stand in the course; it is remembered across restarts."""
+    return ProgressTable(tuple(catalog.exercises().values()), Ledger().standings())

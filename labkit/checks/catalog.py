@@ -1,0 +1,94 @@
+"""Every exercise of the course, from the `checks.py` of each chapter."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from labkit import course
+from labkit.checks.exercise import Exercise
+from labkit.errors import UnknownExerciseError
+
+
+def exercises() -> dict[str, Exercise]:
+    """All exercises by number, in the course's order. Raises CourseError."""
+    return {
+        exercise.id: exercise
+        for chapter in course.chapters(course.course_dir())
+        for exercise in exercises_of(chapter.path)
+    }
+
+
+def exercises_of(chapter: Path) -> list[Exercise]:
+    """The exercises of one chapter's folder, in order."""
+    module = load(chapter / "checks.py")
+    return [value for value in vars(module).values() if isinstance(value, Exercise)]
+
+
+def find(id: str) -> Exercise:
+    """One exercise; only its chapter's checks are loaded. Raises UnknownExerciseError."""
+    for chapter in course.chapters(course.course_dir()):
+        if chapter.number == id.partition(".")[0]:
+            found = {exercise.id: exercise for exercise in exercises_of(chapter.path)}
+            if id in found:
+                return found[id]
+            known = ", ".join(found)
+            break
+    else:
+        known = "chapters " + ", ".join(c.number for c in course.chapters(course.course_dir()))
+    raise UnknownExerciseError(
+        f"There is no exercise {id!r}.", seen=f"there are {known}", do='write it as in "02.1"'
+    )
+
+
+def solution_of(id: str) -> str:
+    """The solution's code, from the chapter's `exercises.py`. Raises UnknownExerciseError."""
+    find(id)
+    for chapter in course.chapters(course.course_dir()):
+        for exercise in course.exercises_of(chapter.path) if id.startswith(chapter.number) else ():
+            if exercise.id == id:
+                return exercise.solution
+    raise UnknownExerciseError(
+        f"The exercise {id!r} has checks and no text.",
+        seen="no such cell in exercises.py",
+        do="add it to the chapter",
+    )
+
+
+@functools.cache
+def load(path: Path) -> ModuleType:
+    """A chapter's Python file as a module; it is loaded once."""
+    name = f"labkit_course_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look there
+    spec.loader.exec_module(module)
+    return module
+
+
+Plant = Callable[[Any], None]
+
+
+def mistake(exercise: str, *, fails: str) -> Callable[[Plant], Plant]:
+    """Declare a wrong solution, in a chapter's `mistakes.py`: a function of the lab.
+
+    `fails` is the criterion that must notice it.
+    """
+
+    def declare(plant: Plant) -> Plant:
+        plant.__dict__.update(exercise=exercise, fails=fails)
+        return plant
+
+    return declare
+
+
+def mistakes_of(chapter: Path) -> list[Plant]:
+    """The wrong solutions of one chapter's folder."""
+    members = vars(load(chapter / "mistakes.py")).values()
+    return [value for value in members if hasattr(value, "fails")]

@@ -1,0 +1,123 @@
+"""What is remembered of a learner, across restarts: answers, outcomes, hints; in SQLite."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit import paths
+from labkit.checks.outcome import Outcome, Report
+from labkit.errors import BadValueError, LabError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    session TEXT, exercise TEXT, name TEXT, value TEXT,
+    PRIMARY KEY (session, exercise, name));
+CREATE TABLE IF NOT EXISTS outcomes (
+    exercise TEXT PRIMARY KEY, outcome TEXT, earned INTEGER, possible INTEGER);
+CREATE TABLE IF NOT EXISTS hints (exercise TEXT PRIMARY KEY, shown INTEGER);
+"""
+_BUSY = 10.0  # seconds to wait for another notebook's write
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The best a learner has reached in one exercise."""
+
+    outcome: Outcome
+    earned: int
+    possible: int
+
+
+class Ledger:
+    """One file, which several notebooks may use at once: `$LABKIT_PROGRESS`, else in labkit's home.
+
+    Raises LabError where the file cannot be used.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        chosen = os.environ.get("LABKIT_PROGRESS")
+        self.path = path or (Path(chosen) if chosen else paths.home() / "progress.db")
+
+    def record_answers(self, session: str, exercise: str, answers: dict[str, Any]) -> None:
+        """Remember what was answered. Raises BadValueError for what is not a plain value."""
+        try:
+            rows = [(session, exercise, name, json.dumps(v)) for name, v in answers.items()]
+        except (TypeError, ValueError) as err:
+            raise BadValueError(
+                "An answer must be a plain value: a number, a text, or a list of them.",
+                seen=str(err),
+                do="give the value itself, as `pid=4242`",
+            ) from err
+        with self._open() as db:
+            db.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)
+
+    def answers(self, session: str, exercise: str) -> dict[str, Any]:
+        """What was answered in this session."""
+        query = "SELECT name, value FROM answers WHERE session = ? AND exercise = ?"
+        with self._open() as db:
+            return {name: json.loads(text) for name, text in db.execute(query, (session, exercise))}
+
+    def forget_answers(self, session: str, exercise: str) -> None:
+        """Forget what was answered in this session."""
+        with self._open() as db:
+            db.execute(
+                "DELETE FROM answers WHERE session = ? AND exercise = ?", (session, exercise)
+            )
+
+    def record(self, report: Report) -> None:
+        """Remember an outcome, if it is better than the one before."""
+        if report.outcome is Outcome.NOT_ATTEMPTED:
+            return
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO outcomes VALUES (?, ?, ?, ?) ON CONFLICT (exercise) DO UPDATE SET"
+                " outcome = excluded.outcome, earned = excluded.earned,"
+                " possible = excluded.possible"
+                " WHERE excluded.earned * possible >= earned * excluded.possible",
+                (report.exercise, report.outcome, report.earned, report.possible),
+            )
+
+    def standings(self) -> dict[str, Standing]:
+        """The best of every exercise that was attempted."""
+        with self._open() as db:
+            rows = db.execute("SELECT exercise, outcome, earned, possible FROM outcomes")
+            return {id: Standing(Outcome(how), earned, of) for id, how, earned, of in rows}
+
+    def next_hint(self, exercise: str, *, of: int) -> int:
+        """The number of the hint to show now, from 0; the last one stays."""
+        with self._open() as db:
+            row = db.execute("SELECT shown FROM hints WHERE exercise = ?", (exercise,)).fetchone()
+            shown = min((row[0] if row else 0) + 1, of)
+            db.execute("INSERT OR REPLACE INTO hints VALUES (?, ?)", (exercise, shown))
+        return shown - 1
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self.path, timeout=_BUSY)
+            try:
+                with db:  # one transaction
+                    db.executescript(_SCHEMA)
+                    yield db
+            finally:
+                db.close()
+        except (sqlite3.Error, OSError) as err:
+            raise LabError(
+                "Your progress cannot be read or written.",
+                seen=f"{self.path}: {err}",
+                do="free some disk, or move that file away to begin a new one",
+            ) from err
+
+
+def student() -> str:
+    """Whose variants these are: `$LABKIT_STUDENT`, else the user's login name."""
+    return os.environ.get("LABKIT_STUDENT") or getpass.getuser()

@@ -1,0 +1,60 @@
+"""What the functions of `check` show besides reports."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labkit.checks.exercise import Exercise
+from labkit.checks.ledger import Standing
+from labkit.checks.outcome import Outcome
+from labkit.table import Shown, Table
+
+
+@dataclass(frozen=True, repr=False)
+class Note:
+    """A heading and a few words."""
+
+    heading: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"{self.heading}: {self.text}"
+
+    def _repr_markdown_(self) -> str:
+        return f"**{self.heading}:** {self.text}"
+
+
+@dataclass(frozen=True, repr=False)
+class Code:
+    """A heading and a piece of Python."""
+
+    heading: str
+    code: str
+
+    def __repr__(self) -> str:
+        return f"{self.heading}:\n\n{self.code}"
+
+    def _repr_html_(self) -> str:
+        return f"<b>{html.escape(self.heading)}</b><pre>{html.escape(self.code)}</pre>"
+
+
+@dataclass(frozen=True, repr=False)
+class ProgressTable(Shown):
+    """Every exercise of the course, and how far the learner got."""
+
+    exercises: tuple[Exercise, ...]
+    standings: Mapping[str, Standing]
+
+    def table(self) -> Table:
+        rows, earned, possible = [], 0, 0
+        for exercise in self.exercises:
+            points = sum(criterion.points for criterion in exercise.criteria)
+            standing = self.standings.get(exercise.id)
+            got = standing.earned if standing else 0
+            how = standing.outcome if standing else Outcome.NOT_ATTEMPTED
+            rows.append((exercise.id, exercise.title, how, f"{got} of {points}"))
+            earned, possible = earned + got, possible + points
+        caption = f"Your progress: {earned} of {possible} points"
+        return Table(("exercise", "what", "outcome", "points"), rows, caption)

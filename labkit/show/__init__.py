@@ -1,0 +1,28 @@
+"""What lab and host read, as things to look at: pictures with a text equivalent, and controls.
+
+    show.namespace_matrix(web, db)      who shares which namespace with whom
+    show.process_tree(web)              the processes of a container among those of the host
+    show.capability_grid(web, db)       which capabilities each has
+    show.lines(...), show.bars(...)     what was measured
+    show.explore(function, size=[...])  a function's result, under controls for its arguments
+
+matplotlib and ipywidgets are loaded when a picture is drawn or a control is made, not before.
+"""
+
+from labkit.show.capabilities import capability_grid
+from labkit.show.explore import Explorer, explore
+from labkit.show.figure import Figure
+from labkit.show.matrix import namespace_matrix
+from labkit.show.plots import bars, lines
+from labkit.show.processes import process_tree
+
+__all__ = [
+    "Explorer",
+    "Figure",
+    "bars",
+    "capability_grid",
+    "explore",
+    "lines",
+    "namespace_matrix",
+    "process_tree",
+]

@@ -1,0 +1,122 @@
+"""Which namespaces the host and some containers share: a letter and a colour for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import ascii_uppercase
+from typing import TYPE_CHECKING
+
+from labkit.errors import BadValueError
+from labkit.host import read_namespaces_of
+from labkit.kernel import KINDS, Namespace, Namespaces
+from labkit.show.figure import FAINT, PALETTE, Figure, draw, ink_on
+from labkit.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from labkit.engine import Engine
+    from labkit.lab import Container
+
+WIDTH = 7.8  # inches, at most
+ROW = 0.42
+UNKNOWN = "?"  # the kernel has no such kind, or does not let us look
+
+
+def namespace_matrix(*containers: Container, host: bool = True) -> Figure:
+    """The namespaces of the host and of containers; in a row, one letter is one namespace.
+
+    Raises ContainerExitedError, BadValueError. Shell: `lsns -p PID` for each.
+    Source: namespaces(7).
+    """
+    engine = one_engine(containers)
+    wanted = {"host": engine.host.anchor} if host else {}
+    wanted |= {container.name: container.pid for container in containers}
+    found = read_namespaces_of(engine.host, wanted.values())
+    return matrix({name: found[pid] for name, pid in wanted.items()})
+
+
+def one_engine(containers: tuple[Container, ...]) -> Engine:
+    """The engine of the containers. Raises BadValueError where there are none."""
+    if not containers:
+        raise BadValueError("There is nothing to show.", seen="no container", do="name one or more")
+    return containers[0].engine
+
+
+def letters(namespaces: Mapping[str, Namespaces]) -> dict[str, list[str]]:
+    """For each kind, the letter of each column: A is the first column's, B the next one's."""
+    rows = {}
+    for kind in KINDS:
+        known: dict[Namespace, str] = {}
+        row = []
+        for own in namespaces.values():
+            if kind in own:
+                row.append(known.setdefault(own[kind], _letter(len(known))))
+            else:
+                row.append(UNKNOWN)
+        rows[kind] = row
+    return rows
+
+
+def matrix(namespaces: Mapping[str, Namespaces]) -> Figure:
+    """The figure for namespaces by the name of their column."""
+    names, rows = list(namespaces), letters(namespaces)
+    return draw(
+        WIDTH,
+        ROW * (len(KINDS) + 2),
+        lambda axes: _paint(axes, names, rows),
+        alt=f"Namespaces of {', '.join(names)}: in a row, the same letter is the same namespace.",
+        text=Table(("namespace", *names), [(kind, *row) for kind, row in rows.items()]),
+        sheet=True,
+    )
+
+
+def _letter(index: int) -> str:
+    rounds, place = divmod(index, len(ascii_uppercase))
+    return ascii_uppercase[place] + (str(rounds + 1) if rounds else "")
+
+
+def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]]) -> None:
+    from matplotlib.patches import Rectangle
+
+    left = 0.9
+    cell = min(1.25, (WIDTH - left) / len(names))
+    # Names that are too wide for their column lean.
+    lean = max(len(name) for name in names) * 0.1 > cell
+    for column, name in enumerate(names):
+        axes.text(
+            left + (column + 0.5) * cell,
+            ROW * 0.72,
+            name,
+            ha="left" if lean else "center",
+            va="bottom",
+            rotation=40 if lean else 0,
+            rotation_mode="anchor",
+            weight="bold",
+        )
+    colours: dict[str, str] = {UNKNOWN: "#ffffff"}
+    for index in range(len(names)):
+        colours[_letter(index)] = PALETTE[index % len(PALETTE)]
+    for line, (kind, row) in enumerate(rows.items(), start=1):
+        axes.text(left - 0.15, ROW * (line + 0.35), kind, ha="right", va="center_baseline")
+        for column, letter in enumerate(row):
+            colour = colours[letter]
+            corner = (left + column * cell, ROW * (line - 0.15))
+            axes.add_patch(Rectangle(corner, cell, ROW, fc=colour, ec="white", lw=2.5))
+            axes.text(
+                corner[0] + cell / 2,
+                ROW * (line + 0.35),
+                letter,
+                ha="center",
+                va="center_baseline",
+                weight="bold",
+                color=ink_on(colour),
+            )
+    axes.text(
+        left,
+        ROW * (len(rows) + 1.25),
+        "In a row, the same letter is the same namespace.",
+        va="center",
+        size=8.5,
+        color=FAINT,
+    )

@@ -1,0 +1,132 @@
+"""Plots of what was measured, each with its numbers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from labkit.errors import BadValueError
+from labkit.show.figure import FAINT, Figure, draw
+from labkit.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Dark enough for thin lines on white; marks and dashes tell them apart without colour.
+STROKES = (
+    ("#0072b2", "o", "-"),
+    ("#d55e00", "s", "--"),
+    ("#009e73", "^", "-."),
+    ("#cc79a7", "D", ":"),
+    ("#e69f00", "v", "-"),
+    ("#56b4e9", "P", "--"),
+)
+MARKED = 30  # points: of more, single ones cannot be told apart
+LABEL_GAP = 0.065  # of the height, between two labels
+
+Series = Mapping[str, Sequence[tuple[float, float]]]
+
+
+def lines(series: Series, *, x: str, y: str, title: str) -> Figure:
+    """One line for each series of points; `x` and `y` name the axes, with their units.
+
+    Raises BadValueError where there is no point.
+    """
+    points = [point for line in series.values() for point in line]
+    if not points:
+        raise BadValueError("There is nothing to plot.", seen="no point", do="measure first")
+    by_x = {name: dict(line) for name, line in series.items()}
+    rows = [
+        (number(at), *(number(line[at]) if at in line else "" for line in by_x.values()))
+        for at in sorted({at for at, _ in points})
+    ]
+
+    def paint(axes: Axes) -> None:
+        for index, (name, line) in enumerate(series.items()):
+            colour, mark, dash = STROKES[index % len(STROKES)]
+            ordered = sorted(line)
+            axes.plot(
+                [at for at, _ in ordered],
+                [value for _, value in ordered],
+                color=colour,
+                linestyle=dash,
+                lw=1.8,
+                label=name,
+                marker=mark if len(line) <= MARKED else "",
+                markersize=5,
+            )
+        if min(value for _, value in points) >= 0:
+            axes.set_ylim(bottom=0)  # so that a height says how much
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.set_title(title, loc="left", weight="bold", size=11)
+        axes.grid(axis="y", color="#e4e4e4", lw=0.8)
+        axes.set_axisbelow(True)
+        _label_ends(axes, series)
+
+    return draw(
+        7.0,
+        3.6,
+        paint,
+        alt=f"Line plot, {title}: {y} against {x}, of {', '.join(series)}.",
+        text=Table((x, *series), rows, caption=f"{title}: {y}"),
+    )
+
+
+def bars(values: Mapping[str, float], *, unit: str, title: str) -> Figure:
+    """One bar for each value, from zero. Raises BadValueError where there is none."""
+    if not values:
+        raise BadValueError("There is nothing to plot.", seen="no value", do="measure first")
+    names, sizes = list(values), list(values.values())
+
+    def paint(axes: Axes) -> None:
+        drawn = axes.barh(range(len(names)), sizes, color="#56b4e9", height=0.62)
+        axes.bar_label(drawn, [f"{number(size)} {unit}" for size in sizes], padding=5)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.margins(x=0.18)
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", colors=FAINT)
+        axes.spines[["bottom"]].set_visible(False)
+        axes.set_xlabel(unit, color=FAINT)
+        axes.set_title(title, loc="left", weight="bold", size=11)
+
+    return draw(
+        7.0,
+        1.1 + 0.4 * len(names),
+        paint,
+        alt=f"Bar chart, {title}, in {unit}: {', '.join(names)}.",
+        text=Table(("", unit), [(name, number(size)) for name, size in values.items()], title),
+    )
+
+
+def number(value: float) -> str:
+    """Three digits that count, and never an exponent for what people measure."""
+    if value == int(value) and abs(value) < 1e15 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _label_ends(axes: Axes, series: Series) -> None:
+    """Name each line at its end, in its colour, and so that no two names touch."""
+    bottom, top = axes.get_ylim()
+    ends = []
+    for index, (name, line) in enumerate(series.items()):
+        if line:
+            at, value = max(line)
+            ends.append([(value - bottom) / (top - bottom), at, value, index, name])
+    ends.sort(key=lambda end: end[0])
+    place = -1.0
+    for height, at, value, index, name in ends:
+        place = max(height, place + LABEL_GAP)
+        axes.annotate(
+            str(name),
+            (at, value),
+            xytext=(1.02, place),
+            textcoords="axes fraction",
+            va="center",
+            color=STROKES[index % len(STROKES)][0],
+            weight="bold",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.8},
+        )
