@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,7 +62,7 @@ def execute_notebook(
             on_progress(Step(name, codes.index(cell_index) + 1, len(codes)))
 
     # Sockets in a folder of our own: kernels that start at once race for the same TCP ports.
-    with TemporaryDirectory(prefix="labkit-") as sockets:
+    with TemporaryDirectory(prefix="labkit-") as sockets, _as_nobody_in_particular(sockets):
         settings: dict[str, Any] = {"transport": "ipc", "ip": f"{sockets}/kernel"}
         try:
             # The engine, not papermill.execute_notebook: that one cannot go past an error, and
@@ -92,6 +94,22 @@ def execute_notebook(
                 do="run the cells up to this one by hand; see `dmesg` for the OOM killer",
             ) from err
     return executed
+
+
+@contextmanager
+def _as_nobody_in_particular(folder: str) -> Iterator[None]:
+    """Let the kernel begin with no progress, and with the variants of the course's own student."""
+    ours = {"LABKIT_STUDENT": "course", "LABKIT_PROGRESS": f"{folder}/progress.db"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def raised(output: NotebookNode) -> str:

@@ -62,7 +62,8 @@ def solution_of(id: str) -> str:
 
 @functools.cache
 def load(path: Path) -> ModuleType:
-    """A chapter's Python file as a module; it is loaded once."""
+    """A chapter's Python file as a module; it is loaded once. Raises CourseError."""
+    course.read(path)  # says kindly that it is missing
     name = f"labkit_course_{path.parent.name}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from labkit.engine.endpoint import Endpoint
 from labkit.errors import LabError
 from labkit.sdk import translated
 
+ABSENT = "no socket there"
 PING_TIMEOUT = 3.0  # seconds; a healthy engine answers in milliseconds
 
 
@@ -23,6 +25,13 @@ class Attempt:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.why}"
+
+
+def summary(attempts: Sequence[Attempt]) -> list[str]:
+    """The attempts in few lines: where nothing was, one line is enough for all."""
+    lines = [str(attempt) for attempt in attempts if attempt.why != ABSENT]
+    absent = [attempt.name for attempt in attempts if attempt.why == ABSENT]
+    return [*lines, *([f"{ABSENT}: {', '.join(absent)}"] if absent else [])]
 
 
 def candidates() -> Iterator[tuple[str, Endpoint]]:
@@ -74,7 +83,7 @@ def why_not(endpoint: Endpoint) -> str | None:
     path = endpoint.socket_path
     try:
         if path is not None and not path.exists():
-            return "no socket there"
+            return ABSENT
         if path is not None and not os.access(path, os.R_OK | os.W_OK):
             return (
                 "the socket is there, but this user may not use it "
@@ -107,3 +116,7 @@ def find() -> tuple[Endpoint | None, list[Attempt]]:
             return endpoint, tried
         tried.append(Attempt(name, why))
     return None, tried
+
+
+if __name__ == "__main__":  # for shell scripts: exit code 0 if an engine answers
+    sys.exit(find()[0] is None)

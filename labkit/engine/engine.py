@@ -53,7 +53,7 @@ class Engine(Shown):
             ("cgroups", f"v{facts.cgroup_version}"),
             ("storage driver", facts.storage_driver),
             ("its processes are seen", self.host.how),
-            *(("tried before", attempt) for attempt in self.tried),
+            *(("tried before", one) for one in self.tried if one.why != discovery.ABSENT),
         ]
         return Table(("the engine", ""), rows)
 
@@ -173,14 +173,16 @@ def connect(*, kind: str | None = None) -> Engine:
 
 def _connect(wanted: str) -> Engine:
     tried: list[Attempt] = []
-    if wanted in ("", "docker"):
+    private = PrivateEngine()
+    # `labkit engine env` gives out the private engine's address: it stays the private engine.
+    chosen = os.environ.get("DOCKER_HOST") == private.endpoint.url and wanted != "docker"
+    if wanted in ("", "docker") and not chosen:
         endpoint, tried = discovery.find()
         if endpoint is not None:
             return Engine("docker", endpoint, tried=tried)
         if os.environ.get("DOCKER_HOST"):  # somebody has chosen: another engine would surprise
             raise _no_engine(tried, "correct DOCKER_HOST, or unset it")
     if wanted in ("", "private"):
-        private = PrivateEngine()
         if why := private.why_not():
             tried.append(Attempt("a private engine", why))
         else:
@@ -192,7 +194,7 @@ def _connect(wanted: str) -> Engine:
 
 
 def _no_engine(tried: list[Attempt], do: str) -> NoEngineError:
-    lines = "".join(f"\n        - {attempt}" for attempt in tried)
+    lines = "".join(f"\n        - {line}" for line in discovery.summary(tried))
     return NoEngineError("No container engine could be used.", seen=f"tried{lines}", do=do)
 
 

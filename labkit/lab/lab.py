@@ -110,7 +110,8 @@ class Lab:
             if kind in options:
                 options[kind] = self._mode(options[kind])
         self._join(options, name, network)
-        if "network_mode" not in options or not options["network_mode"].startswith("container:"):
+        shares_network = str(options.get("network_mode", "")).startswith("container:")
+        if not shares_network and options.get("uts_mode") != "host":
             options.setdefault("hostname", name)
         options["labels"] = {**options.get("labels", {}), **labels.labels_of(self.id, name)}
         options["name"] = labels.engine_name(self.id, name)

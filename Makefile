@@ -1,0 +1,69 @@
+# Two commands matter: `make lab` opens the course, `make test` tests everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# What a private engine and its images are made of, and what the tests compare labkit with.
+ENGINE_PACKAGES := docker.io iptables
+IMAGE_PACKAGES := mmdebstrap debian-archive-keyring
+TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin podman procps util-linux
+# Only root may start engines: those tests are left to root.
+AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")
+
+.DEFAULT_GOAL := help
+.PHONY: help lab setup engine images test lint run bench course clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+lab: engine images ## open the course in JupyterLab, on a working engine
+	@eval "$$(labkit engine env)" && exec jupyter lab --ServerApp.root_dir="$(CURDIR)" \
+	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(if $(DISPLAY),,--no-browser) $(LAB_OPTIONS)
+
+setup: $(VENV)/ready ## make .venv, with labkit in it
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "labkit needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || setup/packages "a virtual environment" python3-venv
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[course,authoring]'
+	@touch $@
+
+$(VENV)/dev: $(VENV)/ready
+	@echo "installing what the tests need"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[course,authoring,dev]'
+	@touch $@
+
+engine: setup ## find an engine, or start a private one
+	@python -m labkit.engine.discovery || setup/packages "a container engine" $(ENGINE_PACKAGES)
+	@labkit engine start
+
+images: engine ## make the lab images
+	@labkit images build || \
+	    { setup/packages "making images without a registry" $(IMAGE_PACKAGES) && labkit images build; }
+
+test: $(VENV)/dev lint images ## run every test
+	@setup/packages "the tests" $(TEST_PACKAGES)
+	pytest $(AS_USER) $(TEST_OPTIONS)
+
+lint: $(VENV)/dev ## check style and types
+	ruff check
+	ruff format --check
+	mypy
+
+run: images ## execute every notebook, headless
+	labkit course run
+
+course: images ## make the notebooks anew from course/
+	labkit course build
+
+bench: $(VENV)/dev images ## print labkit's speed beside that of what it replaces
+	@for file in benchmarks/bench_*.py; do python $$file || exit 1; done
+
+clean: ## remove what labs left, stop the private engine, remove build files
+	@if [ -x $(BIN)/labkit ]; then labkit clean; labkit engine stop; fi
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache

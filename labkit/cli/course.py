@@ -1,0 +1,54 @@
+"""`labkit course`: the notebooks, from the course's text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.course import course_dir
+
+app = typer.Typer(help="The course's notebooks, made from its text.", no_args_is_help=True)
+Only = Annotated[list[str] | None, typer.Option("--only", help="a chapter's number, as 02")]
+Root = Annotated[Path, typer.Option("--root", help="where notebooks/ and the others are")]
+
+
+@app.command()
+def build(
+    only: Only = None,
+    root: Root = Path(),
+    execute: Annotated[bool, typer.Option(help="run the notebooks and store outputs")] = True,
+) -> None:
+    """Make notebooks/, exercises/ and solutions/ from course/."""
+    from labkit.authoring.build import build as make
+    from labkit.authoring.progress import shown
+
+    with shown() as on_progress:
+        made = make(course_dir(), root, chapters=only, execute=execute, on_progress=on_progress)
+    typer.echo(f"{len(made)} notebooks are up to date")
+
+
+@app.command()
+def check(only: Only = None, root: Root = Path()) -> None:
+    """Fail if a notebook is not what course/ makes; nothing is executed."""
+    from labkit.authoring.drift import check as compare
+
+    for warning in compare(course_dir(), root, chapters=only):
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo("the notebooks are what course/ makes")
+
+
+@app.command()
+def run(
+    only: Only = None,
+    root: Root = Path(),
+    output: Annotated[Path, typer.Option(help="where the executed copies go")] = Path("build/run"),
+) -> None:
+    """Execute every notebook; solved ones must run through, and exercises up to their stubs."""
+    from labkit.authoring.progress import shown
+    from labkit.authoring.run import run as execute
+
+    with shown() as on_progress:
+        made = execute(root, output, chapters=only, on_progress=on_progress)
+    typer.echo(f"{len(made)} notebooks ran as they should; copies are in {output}")

@@ -1,0 +1,127 @@
+"""`labkit doctor`: what works on this machine, what does not, and how to mend it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from labkit.engine import Engine, connect
+from labkit.engine.discovery import summary
+from labkit.errors import LabError
+from labkit.host import LocalHost, read_namespaces
+from labkit.lab.images import is_built, lab_images
+
+
+@dataclass
+class Diagnosis:
+    """All that the doctor found, ready for JSON."""
+
+    python: str
+    user: str
+    engine: dict[str, Any] | None = None
+    tried: list[str] = field(default_factory=list)  # what was tried and did not work
+    host: str | None = None  # how the engine's processes are seen
+    images: dict[str, bool] = field(default_factory=dict)  # whether each is there
+    problems: list[dict[str, str]] = field(default_factory=list)  # what, seen, do
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.problems
+
+    def problem(self, err: LabError) -> None:
+        """Note an error as something to mend."""
+        self.problems.append({"what": err.what, "seen": err.seen, "do": err.do})
+
+
+def diagnose() -> Diagnosis:
+    """Find out what works; nothing raises, everything is noted."""
+    found = Diagnosis(
+        python=".".join(map(str, sys.version_info[:3])),
+        user="root" if os.geteuid() == 0 else f"uid {os.geteuid()}",
+    )
+    try:
+        engine = connect()
+        found.tried = summary(engine.tried)
+        found.engine = {
+            "kind": engine.kind,
+            "url": engine.endpoint.url,
+            **dataclasses.asdict(engine.facts),
+        }
+        _images(engine, found)
+        _host(engine, found)
+    except LabError as err:
+        found.problem(err)
+    return found
+
+
+def _images(engine: Engine, found: Diagnosis) -> None:
+    found.images = {image.name: is_built(engine, image) for image in lab_images()}
+    missing = [name for name, there in found.images.items() if not there]
+    if missing:
+        found.problem(
+            LabError(
+                "Lab images are missing or out of date.",
+                seen=", ".join(missing),
+                do="labkit images build",
+            )
+        )
+
+
+def _host(engine: Engine, found: Diagnosis) -> None:
+    try:
+        host = engine.host
+        kinds = read_namespaces(host, host.anchor)
+    except LabError as err:
+        found.problem(err)
+        return
+    found.host = f"{host.how}, {len(kinds)} kinds of namespaces"
+    if not isinstance(host, LocalHost):
+        engine.close()
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Say what was found, what was tried and failed, and how to mend what is missing."""
+    found = diagnose()
+    if as_json:
+        typer.echo(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}, indent=2))
+    else:
+        _show(found)
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+def _show(found: Diagnosis) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    rows = [("python", found.python), ("user", found.user)]
+    if found.engine:
+        facts = found.engine
+        rows += [
+            ("engine", f"{facts['product']} {facts['version']}, {facts['kind']}"),
+            ("listens at", facts["url"]),
+            ("runs on", f"{facts['operating_system']}, kernel {facts['kernel']}"),
+            ("cgroups", f"v{facts['cgroup_version']}, driver {facts['cgroup_driver']}"),
+            ("storage driver", facts["storage_driver"]),
+        ]
+    if found.host:
+        rows.append(("host is seen", found.host))
+    rows += [
+        (f"image {name}", "there" if there else "missing") for name, there in found.images.items()
+    ]
+    rows += [("tried before", attempt) for attempt in found.tried]
+    for name, value in rows:
+        console.print(f"{name:<16} {value}", markup=False)
+    for problem in found.problems:
+        console.print(f"\n✗ {problem['what']}", style="bold red", markup=False)
+        console.print(f"  seen: {problem['seen']}\n  do:   {problem['do']}", markup=False)
+    if found.healthy:
+        console.print("\n✓ everything is there", style="green")
