@@ -19,7 +19,7 @@ help: ## this list
 
 lab: engine images ## open the course in JupyterLab, on a working engine
 	@eval "$$(labkit engine env)" && exec jupyter lab --ServerApp.root_dir="$(CURDIR)" \
-	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --LabApp.news_url=None \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(if $(DISPLAY),,--no-browser) $(LAB_OPTIONS)
 
 setup: $(VENV)/ready ## make .venv, with labkit in it
@@ -39,7 +39,8 @@ $(VENV)/dev: $(VENV)/ready
 	@touch $@
 
 engine: setup ## find an engine, or start a private one
-	@python -m labkit.engine.discovery || setup/packages "a container engine" $(ENGINE_PACKAGES)
+	@python -c 'import sys; from labkit.engine.discovery import find; sys.exit(not find()[0])' || \
+	    setup/packages "a container engine" $(ENGINE_PACKAGES)
 	@labkit engine start
 
 images: engine ## make the lab images

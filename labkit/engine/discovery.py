@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +115,3 @@ def find() -> tuple[Endpoint | None, list[Attempt]]:
             return endpoint, tried
         tried.append(Attempt(name, why))
     return None, tried
-
-
-if __name__ == "__main__":  # for shell scripts: exit code 0 if an engine answers
-    sys.exit(find()[0] is None)

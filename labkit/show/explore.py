@@ -33,7 +33,7 @@ class Explorer:
 
     def __init__(self, function: Callable[..., object], choices: Mapping[str, Any]) -> None:
         try:
-            import ipywidgets
+            import ipywidgets  # type: ignore[import-untyped]  # has no types
         except ImportError as err:
             raise missing("ipywidgets", "controls", err) from err
         self._function = function
@@ -110,8 +110,9 @@ def _format(value: object) -> Bundle:
     from IPython.core.formatters import DisplayFormatter
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython has no types for it
-    formatter = shell.display_formatter if shell else DisplayFormatter()
+    # The notebook's own knows what its author has registered.
+    shell = get_ipython()
+    formatter: Any = (shell and shell.display_formatter) or DisplayFormatter()
     data, metadata = formatter.format(value)
     return dict(data), dict(metadata)
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH = 7.9  # inches
-ROW, INDENT = 0.36, 0.34
+ROW, INDENT = 0.34, 0.34
+TOP = 1.25  # rows; the heading
+ABOVE, BELOW = 0.95, 0.4  # rows that a frame takes besides its processes
 HOST_PID, INSIDE_PID = 6.7, 7.6  # where the columns end
 FRAMES = PALETTE[1:]
 
@@ -22,22 +24,22 @@ def picture(tree: Sequence[Node], *, text: str) -> Figure:
     """The figure of a tree, whose text equivalent is `text`."""
     names = list(dict.fromkeys(node.container for node in tree if node.container))
     runs = [(name, list(run)) for name, run in groupby(tree, key=lambda node: node.container)]
-    rows = 1.4 + len(tree) + sum(1.25 for name, _ in runs if name)
+    rows = TOP + len(tree) + sum(ABOVE + BELOW for name, _ in runs if name)
 
     def paint(axes: Axes) -> None:
         _heading(axes)
         place: dict[int, tuple[float, float]] = {}  # where the line to a process's children begins
-        row = 1.4
+        row = TOP
         for name, run in runs:
             if name:
                 colour = FRAMES[names.index(name) % len(FRAMES)]
                 _frame(axes, name, colour, run, row)
-                row += 0.8
+                row += ABOVE
             for node in run:
                 _process(axes, node, row, place)
                 row += 1
             if name:
-                row += 0.45
+                row += BELOW
 
     return draw(
         WIDTH,
@@ -64,22 +66,22 @@ def _frame(axes: Axes, name: str, colour: str, run: Sequence[Node], row: float) 
     left = min(node.depth for node in run) * INDENT - 0.02
     axes.add_patch(
         FancyBboxPatch(
-            (left, ROW * (row - 0.3)),
+            (left, ROW * (row + 0.08)),
             WIDTH - 0.08 - left,
-            ROW * (len(run) + 0.85),
+            ROW * (len(run) + ABOVE + BELOW - 0.3),
             boxstyle="round,pad=0,rounding_size=0.09",
             fc=to_rgba(colour, 0.16),
             ec=colour,
             lw=2,
         )
     )
-    axes.text(left + 0.14, ROW * (row + 0.08), f"container {name}", va="center", size=9,
+    axes.text(left + 0.14, ROW * (row + 0.6), f"container {name}", va="center_baseline", size=9,
               weight="bold")  # fmt: skip
 
 
 def _process(axes: Axes, node: Node, row: float, place: dict[int, tuple[float, float]]) -> None:
-    x, y = 0.12 + node.depth * INDENT, ROW * (row + 0.42)
-    place[node.depth] = (x + 0.04, y + ROW * 0.3)
+    x, y = 0.12 + node.depth * INDENT, ROW * (row + 0.5)
+    place[node.depth] = (x + 0.04, y + ROW * 0.32)
     if node.depth:
         above, top = place[node.depth - 1]
         dash = ":" if node.skipped else "-"
@@ -90,8 +92,17 @@ def _process(axes: Axes, node: Node, row: float, place: dict[int, tuple[float, f
                         weight="bold" if node.container else "normal", color=INK)  # fmt: skip
     if node.role:
         note = node.role if node.role != FIRST else f"the {FIRST}"
-        axes.annotate(note, (1, 0), xycoords=command, xytext=(9, 0), textcoords="offset points",
-                      va="baseline", size=8.5, style="italic", color=FAINT)  # fmt: skip
+        axes.annotate(
+            note,
+            (1, y),  # beside the command
+            xycoords=(command, "data"),
+            xytext=(9, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            size=8.5,
+            style="italic",
+            color=FAINT,
+        )
     axes.text(HOST_PID, y, str(node.process.pid), ha="right", va="center_baseline", size=9.5)
     if node.container:
         axes.text(INSIDE_PID, y, node.inside_pid, ha="right", va="center_baseline", size=9.5,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from labkit.engine import Engine
     from labkit.lab import Container
 
-WIDTH = 7.8  # inches, at most
-ROW = 0.42
+LEFT, CELL, ROW = 0.9, 1.25, 0.42  # inches: the kinds' names, then one cell for each column
+WIDTH = 7.4  # at most
 UNKNOWN = "?"  # the kernel has no such kind, or does not let us look
 
 
@@ -61,10 +61,11 @@ def letters(namespaces: Mapping[str, Namespaces]) -> dict[str, list[str]]:
 def matrix(namespaces: Mapping[str, Namespaces]) -> Figure:
     """The figure for namespaces by the name of their column."""
     names, rows = list(namespaces), letters(namespaces)
+    cell = min(CELL, (WIDTH - LEFT) / len(names))
     return draw(
-        WIDTH,
-        ROW * (len(KINDS) + 2),
-        lambda axes: _paint(axes, names, rows),
+        LEFT + max(cell * len(names), 2 * CELL),
+        ROW * (len(KINDS) + 1.6),
+        lambda axes: _paint(axes, names, rows, cell),
         alt=f"Namespaces of {', '.join(names)}: in a row, the same letter is the same namespace.",
         text=Table(("namespace", *names), [(kind, *row) for kind, row in rows.items()]),
         sheet=True,
@@ -76,16 +77,14 @@ def _letter(index: int) -> str:
     return ascii_uppercase[place] + (str(rounds + 1) if rounds else "")
 
 
-def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]]) -> None:
+def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]], cell: float) -> None:
     from matplotlib.patches import Rectangle
 
-    left = 0.9
-    cell = min(1.25, (WIDTH - left) / len(names))
     # Names that are too wide for their column lean.
     lean = max(len(name) for name in names) * 0.1 > cell
     for column, name in enumerate(names):
         axes.text(
-            left + (column + 0.5) * cell,
+            LEFT + (column + 0.5) * cell,
             ROW * 0.72,
             name,
             ha="left" if lean else "center",
@@ -96,12 +95,13 @@ def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]]) -> None:
         )
     colours: dict[str, str] = {UNKNOWN: "#ffffff"}
     for index in range(len(names)):
-        colours[_letter(index)] = PALETTE[index % len(PALETTE)]
+        # Grey is for the first column's alone: with the host there, for what is shared with it.
+        colours[_letter(index)] = PALETTE[1 + (index - 1) % (len(PALETTE) - 1) if index else 0]
     for line, (kind, row) in enumerate(rows.items(), start=1):
-        axes.text(left - 0.15, ROW * (line + 0.35), kind, ha="right", va="center_baseline")
+        axes.text(LEFT - 0.15, ROW * (line + 0.35), kind, ha="right", va="center_baseline")
         for column, letter in enumerate(row):
             colour = colours[letter]
-            corner = (left + column * cell, ROW * (line - 0.15))
+            corner = (LEFT + column * cell, ROW * (line - 0.15))
             axes.add_patch(Rectangle(corner, cell, ROW, fc=colour, ec="white", lw=2.5))
             axes.text(
                 corner[0] + cell / 2,
@@ -113,8 +113,8 @@ def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]]) -> None:
                 color=ink_on(colour),
             )
     axes.text(
-        left,
-        ROW * (len(rows) + 1.25),
+        LEFT,
+        ROW * (len(rows) + 1.3),
         "In a row, the same letter is the same namespace.",
         va="center",
         size=8.5,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadValueError
 from labkit.show.figure import FAINT, Figure, draw
@@ -22,6 +22,7 @@ STROKES = (
     ("#56b4e9", "P", "--"),
 )
 MARKED = 30  # points: of more, single ones cannot be told apart
+BESIDE = 0.8  # of the width: a line that ends before it has room for its name
 LABEL_GAP = 0.065  # of the height, between two labels
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
@@ -42,7 +43,7 @@ def lines(series: Series, *, x: str, y: str, title: str) -> Figure:
     ]
 
     def paint(axes: Axes) -> None:
-        for index, (name, line) in enumerate(series.items()):
+        for index, line in enumerate(series.values()):
             colour, mark, dash = STROKES[index % len(STROKES)]
             ordered = sorted(line)
             axes.plot(
@@ -51,9 +52,10 @@ def lines(series: Series, *, x: str, y: str, title: str) -> Figure:
                 color=colour,
                 linestyle=dash,
                 lw=1.8,
-                label=name,
                 marker=mark if len(line) <= MARKED else "",
                 markersize=5,
+                clip_on=False,  # a mark on an axis is shown whole
+                zorder=3,
             )
         if min(value for _, value in points) >= 0:
             axes.set_ylim(bottom=0)  # so that a height says how much
@@ -102,31 +104,28 @@ def bars(values: Mapping[str, float], *, unit: str, title: str) -> Figure:
 
 def number(value: float) -> str:
     """Three digits that count, and never an exponent for what people measure."""
-    if value == int(value) and abs(value) < 1e15 or abs(value) >= 100:
+    if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def _label_ends(axes: Axes, series: Series) -> None:
     """Name each line at its end, in its colour, and so that no two names touch."""
-    bottom, top = axes.get_ylim()
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     ends = []
     for index, (name, line) in enumerate(series.items()):
         if line:
             at, value = max(line)
-            ends.append([(value - bottom) / (top - bottom), at, value, index, name])
-    ends.sort(key=lambda end: end[0])
+            ends.append(((value - bottom) / (top - bottom), at, value, index, name))
     place = -1.0
-    for height, at, value, index, name in ends:
+    for height, at, value, index, name in sorted(ends):
+        style: dict[str, Any] = {"color": STROKES[index % len(STROKES)][0], "weight": "bold"}
+        if (at - left) / (right - left) < BESIDE:
+            axes.annotate(name, (at, value), xytext=(9, 0), textcoords="offset points",
+                          va="center", **style)  # fmt: skip
+            continue
         place = max(height, place + LABEL_GAP)
-        axes.annotate(
-            str(name),
-            (at, value),
-            xytext=(1.02, place),
-            textcoords="axes fraction",
-            va="center",
-            color=STROKES[index % len(STROKES)][0],
-            weight="bold",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.8},
-        )
+        if place > height:  # a line to it, as it is not at its own place
+            style["arrowprops"] = {"arrowstyle": "-", "color": "#999999", "lw": 0.8}
+        axes.annotate(name, (at, value), xytext=(1.02, place), textcoords="axes fraction",
+                      va="center", annotation_clip=False, **style)  # fmt: skip

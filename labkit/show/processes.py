@@ -144,7 +144,9 @@ def _role(process: Process, *, top: bool) -> str:
 
 def _daemons(processes: Mapping[int, Process], anchor: int, shims: Collection[int]) -> set[int]:
     """The engine's daemons, of all engines on the machine: by descent, else by the socket."""
-    related = {pid for shim in (anchor, *shims) for pid in _chain(processes, shim)}
+    related = {
+        pid for shim in (anchor, *shims) if shim in processes for pid in _chain(processes, shim)
+    }
     sockets = {
         str(PurePosixPath(after).parent)
         for shim in shims
@@ -161,11 +163,11 @@ def _daemons(processes: Mapping[int, Process], anchor: int, shims: Collection[in
 
 def _chain(processes: Mapping[int, Process], pid: int) -> Iterator[int]:
     """The process and its ancestors, as far as they can be seen."""
-    passed: set[int] = set()
-    while pid in processes and pid not in passed:  # a pid may be used again while we read
-        passed.add(pid)
-        yield pid
-        pid = processes[pid].ppid
+    yield pid
+    parent = processes[pid].ppid
+    # A pid may have been used again while we read: no parent is younger than its child.
+    if parent in processes and processes[parent].start_time <= processes[pid].start_time:
+        yield from _chain(processes, parent)
 
 
 def _subtree(below: Mapping[int, Collection[int]], pid: int) -> Iterator[int]:
