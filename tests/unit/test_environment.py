@@ -1,0 +1,32 @@
+"""The conda environment and pyproject.toml name the same packages, with the same bounds."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CONDA_NAMES = {"docker-py": "docker"}
+NAME = re.compile(r"[a-z0-9-]+")
+
+
+def split(requirement: str) -> tuple[str, str]:
+    found = NAME.match(requirement)
+    assert found is not None
+    name = CONDA_NAMES.get(found[0], found[0])
+    return name, requirement[found.end() :].replace(" ", "")
+
+
+def test_the_pins_are_in_step() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = dict(map(split, project["dependencies"] + extras["course"] + extras["authoring"]))
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    given = dict(split(line) for line in conda if isinstance(line, str))
+    assert given.pop("python") == project["requires-python"]
+    given.pop("pip")
+    assert given == wanted
+    assert conda[-1] == {"pip": ["--editable ."]}
