@@ -182,6 +182,7 @@ def _connect(wanted: str) -> Engine:
             return Engine("docker", endpoint, tried=tried)
         if os.environ.get("DOCKER_HOST"):  # somebody has chosen: another engine would surprise
             raise _no_engine(tried, "correct DOCKER_HOST, or unset it")
+    do = remedy()
     if wanted in ("", "private"):
         if why := private.why_not():
             tried.append(Attempt("a private engine", why))
@@ -190,7 +191,8 @@ def _connect(wanted: str) -> Engine:
                 return Engine("private", private.start(), tried=tried)
             except LabError as err:
                 tried.append(Attempt("a private engine", f"{err.what} {err.seen}"))
-    raise _no_engine(tried, remedy())
+                do = err.do
+    raise _no_engine(tried, do)
 
 
 def _no_engine(tried: list[Attempt], do: str) -> NoEngineError:

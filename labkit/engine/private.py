@@ -101,11 +101,13 @@ class PrivateEngine:
             self.socket.unlink(missing_ok=True)
         return pid is not None or remains
 
-    def log_tail(self, *, lines: int = 12) -> str:
-        """The last lines of the daemon's log."""
+    def last_words(self) -> str:
+        """Why the daemon ended, by its own log."""
         if not self.log_file.exists():
             return "(no log)"
-        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        reasons = [line for line in lines if line.startswith("failed to start daemon")]
+        return "\n".join(reasons or lines[-3:])
 
     # --- starting ----------------------------------------------------------------------------
 
@@ -139,7 +141,7 @@ class PrivateEngine:
             if ended:
                 raise EngineError(
                     f"The private engine ended at once (status {status}).",
-                    seen=self.log_tail(),
+                    seen=self.last_words(),
                     do=f"read {self.log_file}; a full disk and a missing kernel module are usual",
                 )
             return discovery.why_not(self.endpoint) is None
