@@ -24,6 +24,10 @@ class LabError(Exception):
             lines.append(f"  do:   {self.do}")
         return "\n".join(lines)
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message, without the stack of calls that led to it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 # --- the engine ------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from labkit.errors import (
     DiskFullError,
@@ -12,12 +13,15 @@ from labkit.errors import (
     EngineGoneError,
     EngineRefusedError,
     EngineTimeoutError,
+    ImageBuildError,
     ImageNotFoundError,
     LabError,
     NameTakenError,
     NotFoundError,
 )
 
+BUILD_TAIL = 8  # lines of what a failed build printed
+FREE_ROOM = "free room: `labkit clean`, then `docker system df` shows what takes the rest"
 DIAGNOSE = "run `labkit doctor` to see the engine, then create the lab again"
 
 
@@ -39,6 +43,8 @@ def translated(doing: str) -> Iterator[None]:
         raise _of_api(err, doing) from err
     except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as err:
         raise timed_out(doing, str(err)) from err
+    except docker.errors.BuildError as err:
+        raise _of_build(err, doing) from err
     except docker.errors.DockerException as err:
         raise EngineError(f"Cannot {doing}.", seen=str(err), do=DIAGNOSE) from err
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as err:
@@ -66,6 +72,18 @@ def gone(doing: str, seen: str) -> EngineGoneError:
     )
 
 
+def _of_build(err: Any, doing: str) -> LabError:
+    printed = "".join(event.get("stream", "") for event in err.build_log)
+    seen = "\n".join([*printed.strip().splitlines()[-BUILD_TAIL:], str(err.msg)])
+    if "no space left on device" in str(err.msg).lower():
+        return DiskFullError(f"The engine's disk is full: cannot {doing}.", seen=seen, do=FREE_ROOM)
+    return ImageBuildError(
+        f"A step of the Dockerfile failed: cannot {doing}.",
+        seen=seen,
+        do="correct that step; what it printed is above",
+    )
+
+
 def _of_api(err: Exception, doing: str) -> LabError:
     status = getattr(getattr(err, "response", None), "status_code", None)
     said = str(getattr(err, "explanation", "") or err).strip()
@@ -74,7 +92,7 @@ def _of_api(err: Exception, doing: str) -> LabError:
         return DiskFullError(
             f"The engine's disk is full: cannot {doing}.",
             seen=said,
-            do="free room: `labkit clean`, then `docker system df` shows what takes the rest",
+            do=FREE_ROOM,
         )
     if status == 404 and ("image" in lowered or "manifest" in lowered or "repository" in lowered):
         return ImageNotFoundError(

@@ -41,7 +41,7 @@ def candidates() -> Iterator[tuple[str, Endpoint]]:
     Shell: `docker context ls`.
     """
     if chosen := Endpoint.from_environ():
-        yield "DOCKER_HOST", chosen
+        yield f"DOCKER_HOST={chosen.url}", chosen
         return
     if context := _current_context():
         yield context
@@ -99,6 +99,8 @@ def why_not(endpoint: Endpoint) -> str | None:
                 client.close()
     except LabError as err:
         return err.seen or err.what
+    except ValueError as err:  # what the SDK says of some malformed addresses
+        return f"not an address: {err}"
     return None
 
 

@@ -15,7 +15,7 @@ from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
 from labkit.engine.private import INSTALL, PrivateEngine
-from labkit.errors import BadValueError, HostError, ImageNotFoundError, LabError, NoEngineError
+from labkit.errors import BadValueError, ImageNotFoundError, LabError, NoEngineError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
 from labkit.table import Shown, Table
@@ -52,7 +52,7 @@ class Engine(Shown):
             ("runs on", f"{facts.operating_system}, kernel {facts.kernel}"),
             ("cgroups", f"v{facts.cgroup_version}"),
             ("storage driver", facts.storage_driver),
-            ("its processes are seen", self.host.how),
+            ("its processes are seen", self.sight),
             *(("tried before", one) for one in self.tried if one.why != discovery.ABSENT),
         ]
         return Table(("the engine", ""), rows)
@@ -72,24 +72,20 @@ class Engine(Shown):
     def host(self) -> Host:
         """The machine on which the engine's processes live.
 
-        Directly where that is this kernel and we are root, else through a probe container.
-        `LABKIT_HOST=local|probe` forces one. Raises HostError, ImageNotFoundError.
+        Directly where that is this kernel and we may look, else, or with `LABKIT_HOST=probe`,
+        through a probe container. Raises HostError, ImageNotFoundError.
         """
-        forced = os.environ.get("LABKIT_HOST", "")
-        if forced not in ("", "local", "probe"):
-            raise BadValueError(
-                "LABKIT_HOST must be local or probe.", seen=forced, do="unset LABKIT_HOST"
-            )
-        daemon = None if forced == "probe" else self.local_daemon()
-        if daemon is not None:
-            return LocalHost(anchor=daemon)
-        if forced == "local":
-            raise HostError(
-                "The engine's processes cannot be seen directly.",
-                seen="it runs on another kernel, or this user is not root",
-                do="unset LABKIT_HOST, and a probe container is used",
-            )
-        return self.probe()
+        daemon = self._daemon
+        return self.probe() if daemon is None else LocalHost(anchor=daemon)
+
+    @property
+    def sight(self) -> str:
+        """How the host is seen, told without looking: a probe needs an image."""
+        return ProbeHost.how if self._daemon is None else LocalHost.how
+
+    @property
+    def _daemon(self) -> int | None:
+        return None if os.environ.get("LABKIT_HOST") == "probe" else self.local_daemon()
 
     def probe(self) -> ProbeHost:
         """A new probe container on this engine. Raises ImageNotFoundError, HostError."""

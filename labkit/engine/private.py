@@ -173,7 +173,7 @@ class PrivateEngine:
         """KILL what runs, so that the daemon does not wait ten seconds for each."""
         with suppress(LabError), translated("kill the containers"):
             client = self.endpoint.client(timeout=10)
-            for container in client.containers.list():
+            for container in client.containers.list(ignore_removed=True):
                 # One that ends by itself in this moment is as good as killed.
                 with suppress(LabError), translated("kill a container"):
                     container.kill()

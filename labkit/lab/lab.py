@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import weakref
 from collections.abc import Mapping, Sequence
@@ -27,11 +28,13 @@ from labkit.lab.sizes import parse_size
 from labkit.lab.sweep import sweep_lab
 from labkit.lab.tarball import pack
 from labkit.lab.volume import Volume
+from labkit.owner import OWNER_LABEL, this_process
 from labkit.sdk import translated
 
 RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine locks
 LAB_IMAGES = "labkit/"  # with this the lab images' names on the engine begin
 SUBNET_TRIES = 20
+FROM_LINE = re.compile(r"^[ \t]*FROM[ \t].*[^\\\n]$", re.IGNORECASE | re.MULTILINE)
 OVERLAPS = ("overlap", "already used", "already in use")  # what engines say of a taken subnet
 
 
@@ -184,7 +187,9 @@ class Lab:
     def containers(self) -> list[Container]:
         """The lab's containers, by name, those that have ended too. Shell: `docker ps -a`."""
         with translated("list the lab's containers"):
-            found = self.engine.client.containers.list(all=True, filters=self._only)
+            found = self.engine.client.containers.list(
+                all=True, filters=self._only, ignore_removed=True
+            )
         return sorted((Container(self.engine, one) for one in found), key=lambda one: one.name)
 
     # --- networks ------------------------------------------------------------------------------
@@ -269,7 +274,10 @@ class Lab:
         Shell: `docker build -t NAME .`
         """
         labels.checked_name(name)
-        context = pack({"Dockerfile": dockerfile, **(files or {})})
+        # Early, so that the steps of a build that is broken off are known as the lab's, too.
+        mark = f"LABEL {labels.LAB}={self.id} {OWNER_LABEL}={this_process()}"
+        marked = FROM_LINE.sub(rf"\g<0>\n{mark}", dockerfile)
+        context = pack({"Dockerfile": marked, **(files or {})})
         with translated(f"build image {name!r}"):
             made, _ = self.engine.client.images.build(
                 fileobj=context,
