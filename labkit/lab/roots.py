@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from labkit.engine import Engine
 
 SUITE = "trixie"
-INSTALL = "apt-get install --no-install-recommends mmdebstrap debian-archive-keyring"
+# fakechroot: what a plain user unpacks a Debian with, where user namespaces are not allowed.
+PACKAGES = "mmdebstrap debian-archive-keyring fakechroot fakeroot"
 # name of the root: what a registry calls it
 ROOTS = {"root-busybox": "busybox:stable-musl", "root-debian": f"debian:{SUITE}-slim"}
 Say = Callable[[str], None]
@@ -77,6 +79,8 @@ def import_error(name: str, answer: str) -> LabError:
 def _make_debian(engine: Engine, packed: Path, folder: Path) -> None:
     architecture = _debian_architecture(engine)
     _tool("mmdebstrap")
+    if os.geteuid() != 0:
+        _tool("fakechroot")
     _run(
         [
             "mmdebstrap",
@@ -149,7 +153,8 @@ def _tool(name: str) -> None:
         raise MissingToolError(
             "No registry answers, and the root images cannot be made here.",
             seen=f"{name} is not installed",
-            do=f"connect to the internet, or on Debian and Ubuntu: sudo {INSTALL}",
+            do="connect to the internet, or on Debian and Ubuntu: "
+            f"sudo apt-get install --no-install-recommends {PACKAGES}",
         )
 
 
