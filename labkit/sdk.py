@@ -46,6 +46,10 @@ def translated(doing: str) -> Iterator[None]:
     except docker.errors.BuildError as err:
         raise _of_build(err, doing) from err
     except docker.errors.DockerException as err:
+        # The SDK wraps so what its first request, for the API version, met.
+        if isinstance(err.__cause__, requests.exceptions.RequestException):
+            failed = timed_out if "timed out" in str(err).lower() else gone
+            raise failed(doing, str(err)) from err
         raise EngineError(f"Cannot {doing}.", seen=str(err), do=DIAGNOSE) from err
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as err:
         # requests reports a read timeout in the middle of a stream as a ConnectionError.
@@ -75,7 +79,7 @@ def gone(doing: str, seen: str) -> EngineGoneError:
 def _of_build(err: Any, doing: str) -> LabError:
     printed = "".join(event.get("stream", "") for event in err.build_log)
     seen = "\n".join([*printed.strip().splitlines()[-BUILD_TAIL:], str(err.msg)])
-    if "no space left on device" in str(err.msg).lower():
+    if "no space left on device" in seen.lower():
         return DiskFullError(f"The engine's disk is full: cannot {doing}.", seen=seen, do=FREE_ROOM)
     return ImageBuildError(
         f"A step of the Dockerfile failed: cannot {doing}.",

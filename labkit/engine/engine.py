@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import struct
@@ -145,6 +146,13 @@ class Engine(Shown):
 
 
 _connected: dict[tuple[str, ...], Engine] = {}
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close the streams while there still is an interpreter to do it in."""
+    for engine in _connected.values():
+        engine.close()
 
 
 def connect(*, kind: str | None = None) -> Engine:

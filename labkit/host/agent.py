@@ -45,7 +45,7 @@ class Agent:
         return self.anchor
 
     def op_read(self, request: dict[str, Any]) -> str:
-        with open(self.place(request["path"]), "rb") as file:
+        with open(self.place(request["path"]), "rb", buffering=0) as file:
             return file.read().decode("utf-8", "surrogateescape")
 
     def op_link(self, request: dict[str, Any]) -> str:

@@ -41,9 +41,11 @@ class FrameStream:
 
     def close(self) -> None:
         """Let go of the connection; the engine closes the program's stdin."""
-        for closing in (self._socket, self._stream):
-            with suppress(OSError):
-                closing.close()
+        # The response first: it would flush a stream that is closed under it, and complain.
+        for closing in (getattr(self._stream, "_response", None), self._stream, self._socket):
+            if closing is not None:
+                with suppress(OSError, ValueError):
+                    closing.close()
 
     def _receive(self, count: int, deadline: float) -> bytes | None:
         while len(self._buffer) < count:

@@ -17,6 +17,7 @@ from labkit.errors import (
     EngineGoneError,
     EngineRefusedError,
     ImageNotFoundError,
+    LabError,
 )
 from labkit.lab import labels
 from labkit.lab.container import WAIT_TIMEOUT, Container
@@ -129,14 +130,15 @@ class Lab:
             except ImageNotFoundError:
                 if reference.startswith(LAB_IMAGES):
                     raise
-                self.engine.client.images.pull(*_with_tag(reference))
+                self._pull(reference)
                 made = create(reference, words, **options)
         container = Container(self.engine, made)
         if start:
             try:
                 container.start()
-            except EngineRefusedError:
-                container.remove()  # a container that could never start is of no use
+            except LabError:
+                with suppress(LabError):
+                    container.remove()  # a container that could never start is of no use
                 raise
         return container
 
@@ -299,6 +301,17 @@ class Lab:
     def _reference(self, image: str) -> str:
         """What the engine calls an image: "base" is the lab image, "debian:trixie" another's."""
         return image if "/" in image or ":" in image else f"{LAB_IMAGES}{image}"
+
+    def _pull(self, reference: str) -> None:
+        try:
+            with translated(f"pull {reference!r}"):
+                self.engine.client.images.pull(*_with_tag(reference))
+        except EngineRefusedError as err:  # it reached no registry, or has not this image there
+            raise ImageNotFoundError(
+                f"The image {reference!r} is not here, and no registry gave it.",
+                seen=err.seen,
+                do="check the spelling and the network; `labkit images` lists the lab images",
+            ) from err
 
     def _mode(self, mode: str) -> str:
         """ "container:NAME" with the engine's name in the place of the learner's."""
