@@ -9,9 +9,9 @@
 # %% [markdown]
 # # 00 Start here
 #
-# The cell below starts a program in a container and asks it two questions: what its own process
-# number is, and how many processes it sees on its machine. You are about to do this on a computer
-# that runs a few hundred processes. Guess both answers, then run the cell: click on it and press
+# The cell below starts a shell in a container and asks it two questions: what its own process
+# number is, and which processes there are on its machine. Your computer runs many, and has handed
+# out high numbers by now. Guess both answers, then run the cell: click on it and press
 # **Shift+Enter**.
 
 # %%
@@ -22,12 +22,12 @@ lab = labkit.Lab()
 lab.once("base", ["sh", "-c", "echo my number is $$; ps -o pid,args"])
 
 # %% [markdown]
-# The program thinks that it is process number 1, and that it and the `ps` it just called are all
-# there is. Neither is a trick of the program: it asked the kernel, and that is what the kernel
+# The shell thinks that it is process number 1, and that it and the `ps` it just called are all
+# there is. Neither is a trick of the shell's: it asked the kernel, and that is what the kernel
 # said. How a kernel comes to say such things is what this course is about.
 #
 # You need to know a little Linux: what a process is, what `ls` and `ps` print. You need not know
-# Docker, and nothing here can harm your computer.
+# Docker. Experiment: whatever you start here is removed when you close the notebook.
 #
 # ## What runs under this notebook
 #
@@ -50,9 +50,15 @@ lab.engine
 #
 # ## The first container
 #
-# A container starts from an **image**, which is a set of files. Yours is `base`: one program of
-# about two megabytes, BusyBox, that plays the part of `sh`, `ps`, `ls` and three hundred others.
-# The next cell starts a small web server from it and gives it a name.
+# A container starts from an **image**, which is a set of files. Yours is `base`. It holds little but
+# BusyBox, one program that plays the part of `sh`, `ps`, `ls` and many others:
+
+# %%
+print(len(lab.once("base", "busybox --list").stdout.split()) > 200, "that it plays over 200 parts")
+
+# %% [markdown]
+# The next cell starts a small web server from it, the part called `httpd`, and gives the container
+# a name.
 
 # %%
 web = lab.run("base", "httpd -f -p 80", name="web", ports=[80])
@@ -140,8 +146,8 @@ except labkit.LabError as error:
 
 # %% [markdown]
 # Read the message as it is meant: what happened, what was seen, what to do. Exit code 0 says that
-# the program ended content. This is the most common surprise with containers, and chapter 15
-# begins with it.
+# the program ended content. It is a common surprise with containers: nothing failed, and yet the
+# container is not running.
 #
 # ## How exercises work
 #
