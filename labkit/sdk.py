@@ -111,7 +111,10 @@ def _of_api(err: Exception, doing: str) -> LabError:
             seen=said,
             do="list what the lab holds with `lab.containers()`, `lab.networks()`",
         )
-    if status == 409 and re.search(r"already (in use|exists|used)", lowered):
+    # Podman's status is 500.
+    if (status == 409 and re.search(r"already (in use|exists|used)", lowered)) or (
+        status == 500 and re.search(r"name \S+ is already in use", lowered)
+    ):
         return NameTakenError(
             f"That name is taken: cannot {doing}.",
             seen=said,

@@ -46,7 +46,7 @@ numbers = Exercise(
     answers=["outside", "inside"],
     hints=[
         "Outside: `counted.pid`, or `docker inspect`. Inside: run `ps` in it, with `counted.exec`.",
-        "`answer` takes two whole numbers: `answer(\"00.2\", outside=4242, inside=7)`.",
+        '`answer` takes two whole numbers: `answer("00.2", outside=4242, inside=7)`.',
     ],
 )
 

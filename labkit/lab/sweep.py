@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # A request that was under way when its client was killed may still bring an object into being.
 SETTLE = (0.0, 0.3, 0.7, 1.5, 2.5, 3.0)  # seconds between the looks; eight in all
+DEPENDED_ON = "dependent containers"
 WORKERS = 4  # removals at once: more gain nothing, the engine locks
 
 
@@ -87,24 +88,31 @@ def _remove(
         ),
     )
 
-    def take(kind: str, remove: Callable[[Any], object], item: Any) -> None:
+    def take(kind: str, remove: Callable[[Any], object], item: Any) -> LabError | None:
         name = labels.name_of(item["Labels"])
         try:
             with translated(f"remove {kind} {name!r}"):
                 remove(item)
         except (NotFoundError, NameTakenError):
-            return  # somebody else was faster
+            return None  # somebody else was faster
         except EngineRefusedError as err:
-            if "already in progress" not in err.seen:
-                failures.append(err)
-            return
+            return None if "already in progress" in err.seen else err
         removed.append(name)
+        return None
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for kind, listed, remove in kinds:
             with translated(f"list the lab's {kind}s"):
                 items = [item for item in listed() if ours(item["Labels"] or {})]
-            list(pool.map(lambda item, k=kind, r=remove: take(k, r, item), items))
+            while items:
+                answers = pool.map(lambda item, k=kind, r=remove: take(k, r, item), items)
+                refused = [(item, err) for item, err in zip(items, answers, strict=True) if err]
+                # Podman keeps a container while another shares its namespaces: that one first.
+                later = [item for item, err in refused if DEPENDED_ON in err.seen]
+                if len(later) == len(items):
+                    later = []
+                failures += [err for item, err in refused if item not in later]
+                items = later
     if failures:
         raise failures[0]
     return removed

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from labkit.show.figure import FAINT, INK, PALETTE, Figure, draw
-from labkit.show.processes import FIRST, Node
+from labkit.show.processes import Node
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,12 +88,11 @@ def _process(axes: Axes, node: Node, row: float, place: dict[int, tuple[float, f
         # An elbow from the parent; dotted where processes between are left out.
         axes.plot([above, above, x - 0.04], [top, y, y], color="#888888", lw=1.1, ls=dash, zorder=3)
         axes.plot([x - 0.04], [y], marker=".", ms=4, color="#888888", zorder=3)
-    command = axes.text(x, y, node.command, va="center_baseline", size=9.5,
+    command = axes.text(x, y, node.label, va="center_baseline", size=9.5,
                         weight="bold" if node.container else "normal", color=INK)  # fmt: skip
-    if node.role:
-        note = node.role if node.role != FIRST else f"the {FIRST}"
+    if node.note:
         axes.annotate(
-            note,
+            node.note,
             (1, y),  # beside the command
             xycoords=(command, "data"),
             xytext=(9, 0),

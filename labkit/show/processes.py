@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labkit.lab import Container
 
 LENGTH = 44  # characters of a command line
-FIRST = "first process of the host"
+FIRST = "the host's first process"
 UNSEEN = "no parent that can be seen"
 # What the engine's processes are for, by the beginning of their names (comm has 15 bytes).
 ROLES = {
@@ -52,6 +52,16 @@ class Node:
         # All whitespace as one space: an argument may be a program of many lines.
         line = " ".join(" ".join(words).split())
         return line if len(line) <= LENGTH else f"{line[: LENGTH - 2]} …"
+
+    @property
+    def label(self) -> str:
+        """What the tree calls it: the host's first program has another name on every machine."""
+        return FIRST if self.role == FIRST else self.command
+
+    @property
+    def note(self) -> str:
+        """What it is for, if its label does not say so already."""
+        return "" if self.role == FIRST else self.role
 
     @property
     def inside_pid(self) -> str:
@@ -121,16 +131,14 @@ def tree_text(tree: Collection[Node], *, host_pids: bool = False) -> str:
     """The tree as lines, two spaces for each generation."""
     lines = []
     for node in tree:
-        # The host's first program has another name on every machine.
-        command = FIRST if node.role == FIRST else node.command
-        notes = [node.role] if node.role and node.role != FIRST else []
+        notes = [node.note] if node.note else []
         if node.container:
             notes.append(f"pid {node.inside_pid} in {node.container}")
         if host_pids:
             notes.append(f"pid {node.process.pid} on the host")
         dots = "… " if node.skipped else ""
         lines.append(
-            "  " * node.depth + dots + command + (f"  ({', '.join(notes)})" if notes else "")
+            "  " * node.depth + dots + node.label + (f"  ({', '.join(notes)})" if notes else "")
         )
     return "\n".join(lines)
 

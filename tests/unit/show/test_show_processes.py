@@ -52,7 +52,7 @@ OURS = machine(
 )
 MEMBERS = {"web": [81, 82, 83, 84, 85], "db": [91]}
 TEXT = """\
-first process of the host
+the host's first process
   … dockerd  (the engine's daemon)
     containerd  (starts and stops containers)
   containerd-shim-runc-v2  (keeps one container)
