@@ -110,7 +110,9 @@ class Exercise:
             finding = criterion.judge(evidence)
         except MissingError as err:
             how = _HOW[err.kind].format(err.name, self.id)
-            finding = Finding(False, f"a {err.kind} {err.name!r}", "there is none", how)
+            article = "an" if err.kind == "answer" else "a"
+            expected = f"{article} {err.kind} {err.name!r}"
+            finding = Finding(False, expected, "there is none", how)
         except EngineError:
             raise  # not the learner's mistake
         except LabError as err:

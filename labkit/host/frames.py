@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from io import BufferedReader
 from typing import Any
 
 STDOUT, STDERR = 1, 2
@@ -19,8 +20,10 @@ class FrameStream:
 
     def __init__(self, stream: Any) -> None:
         # For a Unix socket or TCP the SDK wraps the socket; for TLS it is the socket itself.
-        self._stream = stream
         self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._response = stream._response
+        # Not the socket: what came right behind the response's header is in this buffer already.
+        self._reader: BufferedReader = self._response.raw._fp.fp
         self._buffer = bytearray()
 
     def send(self, data: bytes) -> None:
@@ -42,15 +45,14 @@ class FrameStream:
     def close(self) -> None:
         """Let go of the connection; the engine closes the program's stdin."""
         # The response first: it would flush a stream that is closed under it, and complain.
-        for closing in (getattr(self._stream, "_response", None), self._stream, self._socket):
-            if closing is not None:
-                with suppress(OSError, ValueError):
-                    closing.close()
+        for closing in (self._response, self._reader, self._socket):
+            with suppress(OSError, ValueError):
+                closing.close()
 
     def _receive(self, count: int, deadline: float) -> bytes | None:
         while len(self._buffer) < count:
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            received = self._socket.recv(1 << 20)
+            received = self._reader.read1(1 << 20)
             if not received:
                 return None
             self._buffer += received
