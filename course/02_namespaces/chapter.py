@@ -23,8 +23,8 @@ own = {"cgroupns": "private"}  # this and ipc_mode: see "Place and time", "Shari
 web = lab.run("base", "httpd -f -p 80", name="web", ipc_mode="shareable", **own)
 shop = lab.run("base", "httpd -f -p 80", name="shop", **own)
 for each in (web, shop):
-    ports = each.wait_port(80).listening()
-    print(f"name {each.exec('hostname')}, process {each.exec('pidof httpd')}, ports {ports}")
+    (port,) = each.wait_port(80).listening()
+    print(f"name {each.exec('hostname')}, process {each.exec('pidof httpd')}, port {port}")
 
 # %% [markdown]
 # Both are process 1, and both have port 80. Is the rule about ports not true, then? Start a second
@@ -300,7 +300,8 @@ boxed.exec("nsenter --target 1 --user --preserve-credentials id")
 
 # %%
 boxed.exec(["sh", "-c", "cd /proc/1; echo 0 1000 500 > uid_map; echo 0 1000 500 > gid_map"])
-boxed.id_maps()[0].ranges
+for part in boxed.id_maps()[0].ranges:
+    print(part.inside, part.outside, part.count)
 
 # %% [markdown]
 # So the host reads it: 0 inside is 1000 outside, 1 is 1001, and so on, 500 in all. **Predict.** Now

@@ -41,7 +41,8 @@ def _(see: Evidence) -> Finding:
         expected="watcher is in the pid namespace of the host",
         observed="it is in another pid namespace"
         + (f", and shares {', '.join(other)} with the host" if other else ""),
-        hint=f"that option shares {other[0]}; process numbers are in pid, and have an option too"
+        hint=f"`reset` it: that option shares the {other[0]} namespace; the pid namespace, which "
+        "holds the process numbers, has an option of its own"
         if other
         else '`reset("02.1")`, and start it again with `pid_mode="host"`: then it gets no new one',
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +58,9 @@ def assemble(chapter: Chapter, kind: Kind) -> NotebookNode:
     """
     path = chapter.path / ("chapter.py" if kind is Kind.CHAPTER else "exercises.py")
     cells = jupytext.reads(course.read(path), fmt="py:percent").cells
+    for cell in cells:
+        # Two blank lines are the style of a file, and too many for a cell.
+        cell.source = re.sub(r"\n{3,}", "\n\n", cell.source)
     exercises = (
         {}
         if kind is Kind.CHAPTER

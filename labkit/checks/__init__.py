@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from labkit.checks import catalog
@@ -10,7 +9,7 @@ from labkit.checks.evidence import Evidence
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Ledger, student
 from labkit.checks.outcome import Finding, Outcome, Report
-from labkit.checks.texts import Code, Note, ProgressTable
+from labkit.checks.texts import Code, Note, ProgressTable, Variant
 from labkit.engine import connect
 from labkit.lab import labels
 from labkit.lab.sweep import sweep_named
@@ -70,9 +69,9 @@ def solution(exercise: str) -> Code:
     return Code(f"One solution of {exercise}", catalog.solution_of(exercise))
 
 
-def variant(exercise: str) -> SimpleNamespace:
+def variant(exercise: str) -> Variant:
     """Your own values for an exercise: the same each time, and other than your neighbour's."""
-    return SimpleNamespace(**catalog.find(exercise).variant(student()))
+    return Variant(**catalog.find(exercise).variant(student()))
 
 
 def reset(exercise: str) -> Note:

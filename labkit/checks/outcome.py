@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,23 +97,28 @@ class Report:
         }[self.outcome]
         parts = [f"<b>{html.escape(self._headline)}</b>"]
         if not self._attempted:
-            parts.append(f"<div>{html.escape(self.advice)}</div>")
+            parts.append(f"<div>{_prose(self.advice)}</div>")
         else:
             parts += [_result_html(result) for result in self.results]
         style = f"border-left:4px solid {colour};padding:0.4em 1em;text-align:left"
         return f'<div style="{style}">{"".join(parts)}</div>'
 
 
+def _prose(text: str) -> str:
+    """Words as HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
 def _result_html(result: Result) -> str:
     finding = result.finding
     mark = "✓" if finding.passed else "✗"
-    line = f"<div>{mark} {html.escape(result.criterion)}"
+    line = f"<div>{mark} {_prose(result.criterion)}"
     if not finding.passed:
         rows = [("expected", finding.expected), ("observed", finding.observed)]
         if finding.hint:
             rows.append(("hint", finding.hint))
         line += "".join(
-            f'<div style="margin-left:1.5em"><i>{name}:</i> {html.escape(text)}</div>'
+            f'<div style="margin-left:1.5em"><i>{name}:</i> {_prose(text)}</div>'
             for name, text in rows
         )
     return line + "</div>"

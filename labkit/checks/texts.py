@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Standing
@@ -24,6 +25,10 @@ class Note:
 
     def _repr_markdown_(self) -> str:
         return f"**{self.heading}:** {self.text}"
+
+
+class Variant(SimpleNamespace):
+    """A learner's own values for an exercise, as attributes."""
 
 
 @dataclass(frozen=True, repr=False)

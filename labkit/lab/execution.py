@@ -29,7 +29,7 @@ class Output:
             parts.append(f"[stderr] {self.stderr.rstrip()}")
         if self.exit_code:
             parts.append(f"[exit code {self.exit_code}]")
-        return "\n".join(parts)
+        return "\n".join(parts) or "[nothing printed]"
 
 
 def execute(

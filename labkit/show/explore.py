@@ -127,7 +127,8 @@ def _control(ipywidgets: Any, name: str, choice: Any) -> Any:
         "style": {"description_width": "initial"},
     }
     if isinstance(choice, bool):
-        return ipywidgets.Checkbox(value=choice, indent=False, **options)
+        layout = ipywidgets.Layout(width="auto")  # else 300 pixels each
+        return ipywidgets.Checkbox(value=choice, indent=False, layout=layout, **options)
     if isinstance(choice, list) and choice:
         labelled = [(str(value), value) for value in choice]
         return ipywidgets.Dropdown(options=labelled, value=choice[0], **options)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 LEFT, CELL, ROW = 0.9, 1.25, 0.42  # inches: the kinds' names, then one cell for each column
 WIDTH = 7.4  # at most
+GAP = 0.025  # inches round a cell
+ALONE = "#ffffff"  # the colour of a namespace that no other column has
 UNKNOWN = "?"  # the kernel has no such kind, or does not let us look
 
 
@@ -72,6 +75,17 @@ def matrix(namespaces: Mapping[str, Namespaces]) -> Figure:
     )
 
 
+def shared_colours(row: Sequence[str]) -> dict[str, str]:
+    """The colour of each letter that several columns have; the eye shall find these.
+
+    Grey is for the first column's: with the host there, for what is shared with the host.
+    """
+    many = [letter for letter, times in Counter(row).items() if times > 1 and letter != UNKNOWN]
+    others = [letter for letter in many if letter != row[0]]
+    colours = {letter: PALETTE[1 + i % (len(PALETTE) - 1)] for i, letter in enumerate(others)}
+    return colours | ({row[0]: PALETTE[0]} if row[0] in many else {})
+
+
 def _letter(index: int) -> str:
     rounds, place = divmod(index, len(ascii_uppercase))
     return ascii_uppercase[place] + (str(rounds + 1) if rounds else "")
@@ -93,18 +107,16 @@ def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]], cell: fl
             rotation_mode="anchor",
             weight="bold",
         )
-    colours: dict[str, str] = {UNKNOWN: "#ffffff"}
-    for index in range(len(names)):
-        # Grey is for the first column's alone: with the host there, for what is shared with it.
-        colours[_letter(index)] = PALETTE[1 + (index - 1) % (len(PALETTE) - 1) if index else 0]
     for line, (kind, row) in enumerate(rows.items(), start=1):
         axes.text(LEFT - 0.15, ROW * (line + 0.35), kind, ha="right", va="center_baseline")
+        colours = shared_colours(row)
         for column, letter in enumerate(row):
-            colour = colours[letter]
-            corner = (LEFT + column * cell, ROW * (line - 0.15))
-            axes.add_patch(Rectangle(corner, cell, ROW, fc=colour, ec="white", lw=2.5))
+            colour = colours.get(letter, ALONE)
+            corner = (LEFT + column * cell + GAP, ROW * (line - 0.15) + GAP)
+            size, edge = (cell - 2 * GAP, ROW - 2 * GAP), PALETTE[0] if colour == ALONE else colour
+            axes.add_patch(Rectangle(corner, *size, fc=colour, ec=edge, lw=1))
             axes.text(
-                corner[0] + cell / 2,
+                LEFT + (column + 0.5) * cell,
                 ROW * (line + 0.35),
                 letter,
                 ha="center",
@@ -115,7 +127,7 @@ def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]], cell: fl
     axes.text(
         LEFT,
         ROW * (len(rows) + 1.3),
-        "In a row, the same letter is the same namespace.",
+        "In a row, the same letter is the same namespace. What is white is shared with no other.",
         va="center",
         size=8.5,
         color=FAINT,

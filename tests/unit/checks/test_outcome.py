@@ -26,7 +26,7 @@ def test_a_failed_criterion_says_expected_observed_and_hint() -> None:
 def test_html_says_the_same_and_escapes() -> None:
     shown = Report("00.3", "Small", Outcome.INCORRECT, RESULTS)._repr_html_()
     assert "it is &lt;small&gt;" in shown
-    for words in ("1 of 3 points", "24 MiB", "no limit", "give `memory=`"):
+    for words in ("1 of 3 points", "24 MiB", "no limit", "give <code>memory=</code>"):
         assert words in shown
 
 

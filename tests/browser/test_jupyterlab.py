@@ -1,0 +1,84 @@
+"""What a learner sees: a real browser, on the JupyterLab that `make lab` starts."""
+
+from __future__ import annotations
+
+from lab_server import LabServer, containers_of
+from notebook_page import NotebookPage, go
+from playwright.sync_api import Locator, Page, expect
+
+from labkit.course import course_dir, exercises_of
+
+CHAPTER = "02_namespaces"
+EXERCISE = "02.1"
+ERROR = '[data-mime-type="application/vnd.jupyter.stderr"]'  # a traceback, or a warning
+SETUP = "lab = labkit.Lab()"  # cells are found by what is in them
+TABLE = "web.namespaces()"
+CONTROLS = "show.explore("
+FIGURE = "namespace_matrix(web, shop, sidecar"
+CHECK = f'check("{EXERCISE}")'
+WRONG = 'watcher = lab.run("base", name="watcher", network="host")'
+
+
+def test_the_printed_address_opens_the_course(server: LabServer, page: Page) -> None:
+    go(page, server.address)
+    notebook = page.locator(".jp-Notebook:visible")
+    expect(notebook.get_by_role("heading", name="00 Start here")).to_be_visible()
+
+
+def test_a_chapter_shows_real_containers(server: LabServer, page: Page) -> None:
+    notebook = NotebookPage(page, server, f"notebooks/{CHAPTER}.ipynb")
+    first, table, controls, figure = map(notebook.find, (SETUP, TABLE, CONTROLS, FIGURE))
+    notebook.run_through(figure)
+    expect(notebook.outputs(first)).to_contain_text("host web, process 1")
+    expect(notebook.outputs(table).get_by_role("cell", name="its own").first).to_be_visible()
+    expect_picture(notebook.outputs(figure).locator("img"))
+    expect(notebook.panel.locator(ERROR)).to_have_count(0)
+    assert containers_of({kernel.pid for kernel in server.kernels()})
+
+    explorer = notebook.cell(controls).locator(".jp-OutputArea")
+    expect_picture(explorer.locator("img").first)
+    expect(explorer).to_contain_text("Welcome to web.")
+    expect(explorer).not_to_contain_text("httpd -f -p 80")
+    explorer.get_by_role("checkbox", name="process numbers").check()
+    expect(explorer).to_contain_text("httpd -f -p 80")
+    explorer.get_by_role("checkbox", name="network").uncheck()
+    expect(explorer).not_to_contain_text("Welcome to web.")
+    expect_picture(explorer.locator("img").first)
+
+
+def test_an_exercise_untouched_wrong_and_right(server: LabServer, page: Page) -> None:
+    (right,) = (one for one in exercises_of(course_dir() / CHAPTER) if one.id == EXERCISE)
+    notebook = NotebookPage(page, server, f"exercises/{CHAPTER}.ipynb")
+    exercise, check = notebook.find(right.stub), notebook.find(CHECK)
+    judged = notebook.outputs(check)
+
+    notebook.run(notebook.find(SETUP))
+    notebook.run(exercise)
+    expect(notebook.cell(exercise).locator(ERROR)).to_contain_text("NotImplementedError")
+    notebook.run(check)
+    expect(judged).to_contain_text("not attempted")
+
+    notebook.write(exercise, WRONG)
+    notebook.run(exercise)
+    notebook.run(check)
+    expect(judged).to_contain_text("incorrect, 0 of")
+    expect(judged).to_contain_text("expected: watcher is in the pid namespace of the host")
+    expect(judged).to_contain_text("observed: it is in another pid namespace, and shares net")
+    expect(judged).to_contain_text("hint: ")
+
+    # As the notebook advises; the same cell then holds the next attempt.
+    notebook.write(exercise, f'reset("{EXERCISE}")')
+    notebook.run(exercise)
+    expect(notebook.outputs(exercise)).to_contain_text("watcher")
+    notebook.write(exercise, right.code_with_solution)
+    notebook.run(exercise)
+    notebook.run(check)
+    expect(judged).to_contain_text("passed")
+    expect(judged).not_to_contain_text("expected:")
+
+
+def expect_picture(picture: Locator) -> None:
+    """A picture that has been decoded and takes up room on the page."""
+    expect(picture).to_be_visible()
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("picture => picture.naturalWidth") > 100
