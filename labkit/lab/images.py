@@ -79,7 +79,7 @@ def build_images(engine: Engine, *, say: Say, names: set[str] | None = None) -> 
     Raises ImageBuildError, DiskFullError, MissingToolError. Shell: `docker build images/NAME`.
     """
     built = []
-    with _one_at_a_time():
+    with _one_at_a_time(say):
         for image in lab_images():
             if names is not None and image.name not in names:
                 continue
@@ -144,9 +144,13 @@ def _read(folder: Path) -> LabImage:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time(say: Say) -> Iterator[None]:
     """Two notebooks that start at once must not build the same image twice."""
     paths.home().mkdir(parents=True, exist_ok=True)
     with (paths.home() / "images.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another labkit is making the images; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

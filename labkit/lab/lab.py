@@ -8,9 +8,8 @@ import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit.engine import Engine, connect
 from labkit.errors import (
@@ -24,13 +23,16 @@ from labkit.lab.container import WAIT_TIMEOUT, Container
 from labkit.lab.execution import Output
 from labkit.lab.image import Image
 from labkit.lab.network import Network
+from labkit.lab.options import Ports, Volumes, binds, limits, published, with_tag
 from labkit.lab.reaper import reaper_for
-from labkit.lab.sizes import parse_size
 from labkit.lab.sweep import sweep_lab
 from labkit.lab.tarball import pack
 from labkit.lab.volume import Volume
 from labkit.owner import OWNER_LABEL, this_process
 from labkit.sdk import translated
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container as SdkContainer
 
 RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine locks
 LAB_IMAGES = "labkit/"  # with this the lab images' names on the engine begin
@@ -49,11 +51,12 @@ class Lab:
     def __init__(self, *, engine: Engine | None = None) -> None:
         self.engine = engine or connect()
         self.id = labels.new_lab_id()
-        self._reaper = reaper_for(self.engine.endpoint)
-        self._reaper.tell("open", self.id)
-        # A lab that a notebook has dropped, by running its first cell again, goes too.
-        self._finalizer = weakref.finalize(self, _close, self.engine, self.id)
-        self._finalizer.atexit = False  # at the end of the process the reaper does it
+        reaper = reaper_for(self.engine.endpoint)
+        reaper.tell("open", self.id)
+        # A lab that a notebook has dropped, by running its first cell again, goes too; by the
+        # reaper, because a garbage collector is no place to speak to an engine from.
+        self._finalizer = weakref.finalize(self, reaper.tell, "drop", self.id)
+        self._finalizer.atexit = False  # at the end of the process the reaper knows by itself
 
     def __repr__(self) -> str:
         return f"<Lab on {self.engine.facts.product}, {self.engine.kind}>"
@@ -72,7 +75,9 @@ class Lab:
     def close(self) -> None:
         """Remove all the lab holds. Raises EngineError."""
         if self._finalizer.detach():
-            _close(self.engine, self.id)
+            with suppress(EngineGoneError):  # then the next start sweeps
+                sweep_lab(self.engine.client, self.id)
+                reaper_for(self.engine.endpoint).tell("done", self.id)
 
     # --- containers ----------------------------------------------------------------------------
 
@@ -86,8 +91,8 @@ class Lab:
         cpus: float | None = None,
         pids: int | None = None,
         network: str | Network | None = None,
-        ports: Sequence[int | str] | Mapping[str, Any] = (),
-        volumes: Mapping[Any, str] | None = None,
+        ports: Ports = (),
+        volumes: Volumes | None = None,
         start: bool = True,
         **options: Any,
     ) -> Container:
@@ -100,16 +105,11 @@ class Lab:
         Raises ImageNotFoundError, NameTakenError, BadValueError, EngineRefusedError.
         """
         name = labels.checked_name(name or f"c{secrets.token_hex(3)}")
-        if memory is not None:
-            options["mem_limit"] = parse_size(memory)
-        if cpus is not None:
-            options["nano_cpus"] = int(cpus * 1_000_000_000)
-        if pids is not None:
-            options["pids_limit"] = pids
+        options |= limits(memory=memory, cpus=cpus, pids=pids)
         if ports:
-            options["ports"] = _published(ports)
+            options["ports"] = published(ports)
         if volumes:
-            options["volumes"] = [_bind(source, place) for source, place in volumes.items()]
+            options["volumes"] = binds(volumes)
         for kind in ("network_mode", "pid_mode", "ipc_mode"):
             if kind in options:
                 options[kind] = self._mode(options[kind])
@@ -118,21 +118,7 @@ class Lab:
         if not shares_network and options.get("uts_mode") != "host":
             options.setdefault("hostname", name)
         options["labels"] = {**options.get("labels", {}), **labels.labels_of(self.id, name)}
-        options["name"] = labels.engine_name(self.id, name)
-
-        create = self.engine.client.containers.create
-        words = command if command is None or isinstance(command, str) else list(command)
-        reference = image.id if isinstance(image, Image) else self._reference(image)
-        with translated(f"create container {name!r}"):
-            try:
-                with translated(f"create container {name!r} from {image!r}"):
-                    made = create(reference, words, **options)
-            except ImageNotFoundError:
-                if reference.startswith(LAB_IMAGES):
-                    raise
-                self._pull(reference)
-                made = create(reference, words, **options)
-        container = Container(self.engine, made)
+        container = Container(self.engine, self._create(image, command, name, options))
         if start:
             try:
                 container.start()
@@ -302,10 +288,34 @@ class Lab:
         """What the engine calls an image: "base" is the lab image, "debian:trixie" another's."""
         return image if "/" in image or ":" in image else f"{LAB_IMAGES}{image}"
 
+    def _create(
+        self,
+        image: str | Image,
+        command: str | Sequence[str] | None,
+        name: str,
+        options: dict[str, Any],
+    ) -> SdkContainer:
+        """Have the engine make a container, and the image pulled first if need be."""
+        reference = image.id if isinstance(image, Image) else self._reference(image)
+        words = command if command is None or isinstance(command, str) else list(command)
+        named = labels.engine_name(self.id, name)
+
+        def create() -> SdkContainer:
+            with translated(f"create container {name!r} from {image!r}"):
+                return self.engine.client.containers.create(reference, words, name=named, **options)
+
+        try:
+            return create()
+        except ImageNotFoundError:
+            if reference.startswith(LAB_IMAGES):
+                raise
+        self._pull(reference)
+        return create()
+
     def _pull(self, reference: str) -> None:
         try:
             with translated(f"pull {reference!r}"):
-                self.engine.client.images.pull(*_with_tag(reference))
+                self.engine.client.images.pull(*with_tag(reference))
         except EngineRefusedError as err:  # it reached no registry, or has not this image there
             raise ImageNotFoundError(
                 f"The image {reference!r} is not here, and no registry gave it.",
@@ -328,29 +338,6 @@ class Lab:
             self._join(options, name, mine[0])
         elif network is not None:
             options["network_mode"] = self._mode(network)
-
-
-def _close(engine: Engine, lab: str) -> None:
-    with suppress(EngineGoneError):  # then the reaper, or the next start, sweeps
-        sweep_lab(engine.client, lab)
-        reaper_for(engine.endpoint).tell("done", lab)
-
-
-def _published(ports: Sequence[int | str] | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(ports, Mapping):
-        return dict(ports)
-    # On loopback: what a learner starts is not the network's to see.
-    return {f"{p}" if "/" in str(p) else f"{p}/tcp": ("127.0.0.1", None) for p in ports}
-
-
-def _bind(source: Volume | str | Path, place: str) -> str:
-    return f"{source.docker.name if isinstance(source, Volume) else source}:{place}"
-
-
-def _with_tag(reference: str) -> tuple[str, str | None]:
-    """Name and tag for a pull: without a tag the SDK would pull every one."""
-    name = reference.rpartition("/")[2]
-    return (reference, None) if ":" in name or "@" in name else (reference, "latest")
 
 
 def _random_subnet() -> str:

@@ -2,8 +2,8 @@
 
 It holds the reading end of a pipe whose other end only the owner has. The kernel closes that
 end when the owner dies, `kill -9` and all; then the reaper removes what the owner's labs hold.
-Over the pipe the owner says `open LAB` before a lab has anything, and `done LAB` after a clean
-end. Source: pipe(7).
+Over the pipe the owner says `open LAB` before a lab has anything, `done LAB` when it has removed
+it, and `drop LAB` when the reaper shall do that. Source: pipe(7).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Reaper:
         process.returncode = 0  # it outlives us: not ours to wait for, nor to warn about
 
     def tell(self, word: str, lab: str) -> None:
-        """Say `open` or `done` of a lab."""
+        """Say `open`, `done` or `drop` of a lab."""
         with suppress(BrokenPipeError):
             os.write(self._writing, f"{word} {lab}\n".encode())
 
@@ -64,10 +64,11 @@ def main() -> None:
     """The reaper's own end: listen until the owner is gone, then remove its labs."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    from labkit.lab.sweep import sweep_dead, sweep_until_quiet
+    from labkit.lab.sweep import sweep_dead, sweep_lab, sweep_until_quiet
 
     endpoint = Endpoint.from_environ()
     assert endpoint is not None
+    # An engine that does not answer now is swept when it starts again.
     with suppress(LabError), translated("connect"):
         sweep_dead(endpoint.client())  # what a power cut left
     labs: dict[str, None] = {}
@@ -75,9 +76,11 @@ def main() -> None:
         word, _, lab = line.strip().partition(" ")
         if word == "open":
             labs[lab] = None
-        else:
+        elif word == "done":
             labs.pop(lab, None)
-    # An engine that is gone by now is swept when it starts again.
+        else:
+            with suppress(LabError), translated("connect"):
+                sweep_lab(endpoint.client(), lab)
     with suppress(LabError), translated("connect"):
         if labs:
             sweep_until_quiet(endpoint.client(), labs)
