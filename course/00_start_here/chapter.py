@@ -19,7 +19,7 @@ import labkit
 from labkit import answer, check, hint, progress, reset, solution, variant
 
 lab = labkit.Lab()
-lab.once("base", ["sh", "-c", "echo my number is $$; ps -o args; true"])
+lab.once("toolbox", ["sh", "-c", "echo My number is $$.; ps -e -o args; true"])
 
 # %% [markdown]
 # The shell thinks that it is process number 1, and that it and the `ps` it just called are all
@@ -54,7 +54,8 @@ lab.engine
 # but BusyBox, one program that plays the part of `sh`, `ps`, `ls` and many others:
 
 # %%
-print(len(lab.once("base", "busybox --list").stdout.split()) > 200, "that it plays over 200 parts")
+parts = lab.once("base", "busybox --list").stdout.split()
+print("more than 200 parts:", len(parts) > 200, "| sh among them:", "sh" in parts)
 
 # %% [markdown]
 # The next cell starts a small web server from it, the part called `httpd`, and gives the container

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
+from typing import Any
 
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Standing
@@ -27,8 +27,20 @@ class Note:
         return f"**{self.heading}:** {self.text}"
 
 
-class Variant(SimpleNamespace):
+class Variant:
     """A learner's own values for an exercise, as attributes."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["_values"][name]
+        except KeyError:
+            raise AttributeError(f"this exercise has no value {name!r}") from None
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name} = {value!r}" for name, value in self._values.items())
 
 
 @dataclass(frozen=True, repr=False)
