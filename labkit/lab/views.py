@@ -9,6 +9,10 @@ from labkit.kernel import KINDS, Mount, Namespace, Namespaces, Process
 from labkit.table import Shown, Table
 
 
+# Running or sleeping changes from look to look; these last. Source: proc_pid_stat(5), state.
+STATES = {"T": "stopped", "t": "traced", "Z": "zombie", "X": "dead"}
+
+
 @dataclass(frozen=True, repr=False)
 class NamespaceTable(Shown, Mapping[str, Namespace]):
     """A container's namespaces by kind, and with whom it shares each."""
@@ -80,6 +84,7 @@ class ProcessTable(Shown):
 
     def table(self) -> Table:
         rows = [
-            (p.inside_pid, " ".join(p.cmdline) or f"[{p.comm}]", p.state) for p in self.processes
+            (p.inside_pid, " ".join(p.cmdline) or f"[{p.comm}]", STATES.get(p.state, "alive"))
+            for p in self.processes
         ]
         return Table((f"pid in {self.name}", "command", "state"), rows)
