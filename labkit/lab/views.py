@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from labkit.kernel import KINDS, Mount, Namespace, Namespaces, Process
 from labkit.table import Shown, Table
 
-
 # Running or sleeping changes from look to look; these last. Source: proc_pid_stat(5), state.
 STATES = {"T": "stopped", "t": "traced", "Z": "zombie", "X": "dead"}
 
