@@ -106,7 +106,7 @@ def exercises_of(chapter_dir: Path) -> tuple[Exercise, ...]:
     """
     path = chapter_dir / "exercises.py"
     found: dict[str, Exercise] = {}
-    for options, code in _code_cells(read(path)):
+    for options, code in code_cells(read(path)):
         match = _NUMBERED.search(options)
         if match is None:
             if BEGIN in code or END in code:
@@ -190,7 +190,7 @@ def _malformed(id: str, *, seen: str) -> CourseError:
     )
 
 
-def _code_cells(text: str) -> list[tuple[str, str]]:
+def code_cells(text: str) -> list[tuple[str, str]]:
     """Return the marker line's options and the code of each code cell of a percent file."""
     cells: list[tuple[str, list[str]]] = []
     for line in text.splitlines():

@@ -7,12 +7,15 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """The folder of labkit's state: `$LABKIT_HOME`, else the user's data folder.
+    """The folder of labkit's state: `$LABKIT_HOME`, else /var/lib/labkit or the user's own.
 
-    Source: XDG Base Directory Specification, `XDG_DATA_HOME`.
+    Root's engine serves a machine, and may be used by those whom its socket lets in.
+    Source: Filesystem Hierarchy Standard, /var/lib; XDG Base Directory Specification.
     """
     if chosen := os.environ.get("LABKIT_HOME"):
         return Path(chosen).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/labkit")
     data = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
     return Path(data) / "labkit"
 

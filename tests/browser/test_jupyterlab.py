@@ -29,7 +29,7 @@ def test_a_chapter_shows_real_containers(server: LabServer, page: Page) -> None:
     notebook = NotebookPage(page, server, f"notebooks/{CHAPTER}.ipynb")
     first, table, controls, figure = map(notebook.find, (SETUP, TABLE, CONTROLS, FIGURE))
     notebook.run_through(figure)
-    expect(notebook.outputs(first)).to_contain_text("host web, process 1")
+    expect(notebook.outputs(first)).to_contain_text("name web, process 1")
     expect(notebook.outputs(table).get_by_role("cell", name="its own").first).to_be_visible()
     expect_picture(notebook.outputs(figure).locator("img"))
     expect(notebook.panel.locator(ERROR)).to_have_count(0)

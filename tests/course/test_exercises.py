@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-import labkit
 from labkit import Lab, check, course
 from labkit.checks import Exercise, Outcome, catalog, progress, reset
 
 CHAPTERS = course.chapters(course.course_dir())
 EXERCISES = list(catalog.exercises().values())
 MISTAKES = [mistake for chapter in CHAPTERS for mistake in catalog.mistakes_of(chapter.path)]
+SETUP = {
+    chapter.number: course.code_cells(course.read(chapter.path / "exercises.py"))[0][1]
+    for chapter in CHAPTERS
+}
 TEXTS = {text.id: text for chapter in CHAPTERS for text in course.exercises_of(chapter.path)}
 
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda one: one.id)
@@ -21,8 +24,9 @@ every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda one: 
 
 def solve(exercise: Exercise, lab: Lab) -> None:
     """Run the solution as the solved notebook does."""
-    names: dict[str, Any] = {name: getattr(labkit, name) for name in labkit.__all__}
-    names |= {"labkit": labkit, "lab": lab}
+    names: dict[str, Any] = {}
+    exec(SETUP[exercise.id[:2]], names)
+    names["lab"] = lab
     exec(compile(TEXTS[exercise.id].code_with_solution, exercise.id, "exec"), names)
 
 
