@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What a private engine and its images are made of, and what the tests compare labkit with.
 ENGINE_PACKAGES := docker.io iptables
-IMAGE_PACKAGES := mmdebstrap debian-archive-keyring fakechroot fakeroot
+IMAGE_PACKAGES := debian-archive-keyring
 TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin podman procps util-linux
 # Only root may start engines: those tests are left to root.
 AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")

@@ -20,6 +20,18 @@ def home() -> Path:
     return Path(data) / "labkit"
 
 
+def cache() -> Path:
+    """The folder of what can be made again: `$LABKIT_CACHE`, /var/cache/labkit or the user's own.
+
+    Source: Filesystem Hierarchy Standard, /var/cache; XDG Base Directory, `XDG_CACHE_HOME`.
+    """
+    if chosen := os.environ.get("LABKIT_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/cache/labkit")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "labkit"
+
+
 def images_dir() -> Path:
     """The folder of the lab images' Dockerfiles: the checkout's, else the installed package's."""
     package = Path(__file__).resolve().parent

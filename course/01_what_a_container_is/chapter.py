@@ -43,7 +43,7 @@ lab.once("base", "uptime")
 
 # %%
 box = lab.run("toolbox", name="box", memory="64m")
-box.exec(["sh", "-c", ". /etc/os-release; echo $PRETTY_NAME"])
+box.exec(["sh", "-c", ". /etc/os-release; echo $NAME"])
 
 # %% [markdown]
 # It says that it is Debian, on whatever host you are. A kernel, too, is kept in files; on a Debian

@@ -1,42 +1,116 @@
-"""`labkit engine`: start, stop and find the engine."""
+"""`labkit engine`: start, stop and find the engine; make the micro-VM."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
+import time
+from typing import Annotated, Literal
 
 import typer
 
-from labkit.engine import PrivateEngine, connect
+from labkit import paths
+from labkit.engine import Endpoint, Engine, PrivateEngine, connect, start_vm, the_vm
+from labkit.engine.vm import MicroVM, Preparation, build_base
+from labkit.errors import BadValueError
+from labkit.lab.images import build_images, recipe_of_all
 
 app = typer.Typer(help="The engine that runs the containers.", no_args_is_help=True)
+Kind = Annotated[
+    Literal["docker", "private", "vm"] | None, typer.Option("--engine", help="one kind only")
+]
 
 
 @app.command()
-def start() -> None:
-    """Find an engine, or start a private one, and say which it is."""
-    typer.echo(repr(connect()))
+def start(
+    kind: Kind = None,
+    keep: Annotated[bool, typer.Option(help="micro-VM: let its disk outlive it")] = False,
+    network: Annotated[bool, typer.Option(help="micro-VM: let it reach the network")] = True,
+    memory: Annotated[int, typer.Option(help="micro-VM: MiB")] = 640,
+) -> None:
+    """Find an engine, or start one, and say which it is."""
+    wanted = kind or os.environ.get("LABKIT_ENGINE")
+    if wanted == "vm":
+        typer.echo(
+            repr(start_vm(keep=keep, network=network, memory=memory, on_progress=_Stages().tell))
+        )
+        return
+    if keep or not network:
+        raise BadValueError(
+            "Those options are the micro-VM's.",
+            seen="--keep or --no-network",
+            do="say `--engine vm` too",
+        )
+    typer.echo(repr(connect(kind=wanted)))
+
+
+@app.command()
+def build(kind: Kind = "vm") -> None:
+    """Make the micro-VM: its image, the lab images in it, and a snapshot to start from."""
+    if kind != "vm":
+        raise BadValueError("Only a micro-VM is built.", seen=str(kind), do="say `--engine vm`")
+    stages = _Stages()
+
+    def lab_images(endpoint: Endpoint) -> None:
+        guest = Engine("vm", endpoint)
+        build_images(guest, say=stages.say)
+        guest.close()
+
+    preparation = Preparation(recipe_of_all(), lab_images)
+    _, machine, made = build_base(
+        paths.cache() / "vm", on_progress=stages.tell, preparation=preparation
+    )
+    size = sum(path.stat().st_blocks * 512 for path in made.folder.iterdir())
+    typer.echo(
+        f"the micro-VM is built: {machine.accelerator}, {machine.memory} MiB of memory, "
+        f"{size >> 20} MiB on disk at {made.folder}"
+    )
 
 
 @app.command()
 def stop() -> None:
-    """End the private engine with its containers and mounts; another's engine is left alone."""
-    stopped = PrivateEngine().stop()
-    typer.echo("stopped" if stopped else "no private engine was running")
+    """End the engines that are labkit's own, with all they hold; others are left alone."""
+    ended = [name for name, one in _ours().items() if one.stop()]
+    typer.echo(f"stopped: {', '.join(ended)}" if ended else "no engine of labkit's was running")
 
 
 @app.command()
 def status() -> None:
-    """Say whether the private engine runs; exit code 3 if it does not."""
-    private = PrivateEngine()
-    pid = private.pid()
-    if pid is None:
-        typer.echo("the private engine does not run")
+    """Say which engines of labkit's own run; exit code 3 if none does."""
+    running = {name: one.pid() for name, one in _ours().items() if one.pid() is not None}
+    for name, pid in running.items():
+        typer.echo(f"{name} runs, pid {pid}")
+    if not running:
+        typer.echo("no engine of labkit's runs")
         raise typer.Exit(3)
-    typer.echo(f"the private engine runs: pid {pid}, {private.endpoint.url}")
 
 
 @app.command()
-def env() -> None:
+def env(kind: Kind = None) -> None:
     """Print what points `docker` at the engine: `eval "$(labkit engine env)"`."""
-    for name, value in connect().endpoint.environ().items():
+    for name, value in connect(kind=kind).endpoint.environ().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _ours() -> dict[str, PrivateEngine | MicroVM]:
+    return {"the private engine": PrivateEngine(), "the micro-VM": the_vm()}
+
+
+class _Stages:
+    """Tells on standard error what is being done, each stage once, with the seconds so far."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._stage = ""
+
+    def tell(self, stage: str, done: float | None) -> None:
+        """The `on_progress` of a micro-VM."""
+        if stage != self._stage:
+            self._stage = stage
+            self.say(stage)
+
+    def say(self, line: str) -> None:
+        """One line."""
+        seconds = time.monotonic() - self._began
+        print(f"{seconds:6.1f} s  {line[:120]}", file=sys.stderr, flush=True)

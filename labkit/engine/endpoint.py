@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import docker
@@ -51,10 +51,18 @@ class Endpoint:
         import docker
         from docker.tls import TLSConfig
 
+        class OurTls(TLSConfig):
+            """TLS that trusts the authority it is given, whatever the environment says."""
+
+            def configure_client(self, client: Any) -> None:
+                super().configure_client(client)
+                # REQUESTS_CA_BUNDLE would take the place of the authority, and a proxy the call.
+                client.trust_env = False
+
         tls: TLSConfig | bool = False
         if self.cert_path is not None:
             folder = Path(self.cert_path)
-            tls = TLSConfig(
+            tls = OurTls(
                 client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
                 ca_cert=str(folder / "ca.pem"),
                 verify=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import socket
 import struct
@@ -10,13 +9,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from labkit.engine import discovery
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
-from labkit.engine.private import INSTALL, PrivateEngine
-from labkit.errors import BadValueError, ImageNotFoundError, LabError, NoEngineError
+from labkit.errors import ImageNotFoundError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
 from labkit.table import Shown, Table
@@ -24,7 +23,6 @@ from labkit.table import Shown, Table
 if TYPE_CHECKING:
     import docker
 
-KINDS = ("docker", "private")
 PROBE_IMAGE = "labkit/toolbox"
 PROBE_LABEL = "labkit.probe"
 
@@ -32,14 +30,17 @@ PROBE_LABEL = "labkit.probe"
 _MEANING = {
     "docker": "one that was already running",
     "private": "one of labkit's own, which `labkit engine stop` ends",
+    "vm": "in a micro-VM of labkit's own, which `labkit engine stop` ends",
 }
 
 
 class Engine(Shown):
     """A Docker-compatible engine that answers."""
 
+    forwards_ports = False  # whether a published port is this machine's only once it is forwarded
+
     def __init__(self, kind: str, endpoint: Endpoint, *, tried: Sequence[Attempt] = ()) -> None:
-        self.kind = kind  # one of KINDS
+        self.kind = kind  # "docker", "private" or "vm"
         self.endpoint = endpoint
         self.tried = tuple(tried)  # what was tried before it
 
@@ -137,80 +138,20 @@ class Engine(Shown):
         except (OSError, ValueError):
             return None
 
+    @property
+    def publish_address(self) -> str:
+        """Where a port is published so that this machine alone reaches it, if the two are one."""
+        return "127.0.0.1" if self.endpoint.socket_path else "0.0.0.0"
+
+    def reach(self, port: int, protocol: str = "tcp") -> tuple[str, int]:
+        """The address and port at which this machine reaches a published port of the engine's."""
+        address = urlsplit(self.endpoint.url)
+        distant = address.scheme in ("tcp", "ssh", "http", "https")
+        return (address.hostname if distant else None) or "127.0.0.1", port
+
     def close(self) -> None:
         """Let go of the client and of the probe, if there is one; the engine goes on."""
         if "host" in self.__dict__:
             self.__dict__.pop("host").close()
         if "client" in self.__dict__:
             self.__dict__.pop("client").close()
-
-
-_connected: dict[tuple[str, ...], Engine] = {}
-
-
-@atexit.register
-def _close_all() -> None:
-    """Close the streams while there still is an interpreter to do it in."""
-    for engine in _connected.values():
-        engine.close()
-
-
-def connect(*, kind: str | None = None) -> Engine:
-    """The engine to use on this machine: one that answers, else a private one.
-
-    `kind` or `LABKIT_ENGINE` takes one of "docker", "private" only. The same engine is
-    returned again while it answers. Raises NoEngineError. Shell: `docker version`.
-    """
-    wanted = kind or os.environ.get("LABKIT_ENGINE") or ""
-    if wanted not in ("", *KINDS):
-        raise BadValueError(
-            "There is no such kind of engine.", seen=wanted, do=f"one of {', '.join(KINDS)}"
-        )
-    key = (wanted, *(os.environ.get(name, "") for name in ("DOCKER_HOST", "LABKIT_HOME")))
-    engine = _connected.get(key)
-    if engine is None or discovery.why_not(engine.endpoint) is not None:
-        if engine is not None:
-            engine.close()
-        engine = _connected[key] = _connect(wanted)
-    return engine
-
-
-def _connect(wanted: str) -> Engine:
-    tried: list[Attempt] = []
-    private = PrivateEngine()
-    # `labkit engine env` gives out the private engine's address: it stays the private engine.
-    chosen = os.environ.get("DOCKER_HOST") == private.endpoint.url and wanted != "docker"
-    if wanted in ("", "docker") and not chosen:
-        endpoint, tried = discovery.find()
-        if endpoint is not None:
-            return Engine("docker", endpoint, tried=tried)
-        if os.environ.get("DOCKER_HOST"):  # somebody has chosen: another engine would surprise
-            raise _no_engine(tried, "correct DOCKER_HOST, or unset it")
-    do = remedy()
-    if wanted in ("", "private"):
-        if why := private.why_not():
-            tried.append(Attempt("a private engine", why))
-        else:
-            try:
-                return Engine("private", private.start(), tried=tried)
-            except LabError as err:
-                tried.append(Attempt("a private engine", f"{err.what} {err.seen}"))
-                do = err.do
-    raise _no_engine(tried, do)
-
-
-def _no_engine(tried: list[Attempt], do: str) -> NoEngineError:
-    lines = "".join(f"\n        - {line}" for line in discovery.summary(tried))
-    return NoEngineError("No container engine could be used.", seen=f"tried{lines}", do=do)
-
-
-def remedy() -> str:
-    """The one command that gets an engine onto this kind of machine."""
-    system = os.uname().sysname
-    if system == "Darwin":
-        return "install Docker Desktop (`brew install --cask docker`) and start it"
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    if Path("/etc/debian_version").exists():
-        join = "" if os.geteuid() == 0 else " && sudo usermod -aG docker $USER && newgrp docker"
-        return f"{sudo}{INSTALL}{join}"
-    return "install Docker (https://docs.docker.com/engine/install/) and start it"

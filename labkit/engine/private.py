@@ -50,11 +50,11 @@ class PrivateEngine:
     def why_not() -> str | None:
         """Why a private engine cannot run here, or None if it can."""
         if _dockerd() is None:
-            return f"dockerd is not installed (as root: `{INSTALL}`)"
+            return "dockerd is not installed"
         if os.geteuid() != 0:
             return "dockerd is installed, but only root can start one"
         if not shutil.which("iptables", path=_path()):
-            return f"iptables is not installed (as root: `{INSTALL}`)"
+            return "iptables is not installed"
         return None
 
     def pid(self) -> int | None:
@@ -67,7 +67,9 @@ class PrivateEngine:
         Raises MissingToolError, EngineTimeoutError (it runs and hangs), EngineError (it died).
         """
         if why := self.why_not():
-            raise MissingToolError("A private engine cannot be started.", seen=why, do=INSTALL)
+            raise MissingToolError(
+                "A private engine cannot be started.", seen=why, do=f"as root: {INSTALL}"
+            )
         if len(os.fsencode(self.socket)) > SOCKET_PATH_MAX:
             raise BadValueError(
                 "The path of the engine's socket is too long for a Unix socket.",

@@ -1,6 +1,7 @@
 """The machine on which an engine's processes live, and what can be read of it."""
 
 from labkit.host.cgroup import Cgroup
+from labkit.host.guest import GuestHost
 from labkit.host.host import Host, LocalHost, Ran
 from labkit.host.probe import ProbeHost
 from labkit.host.readers import (
@@ -16,6 +17,7 @@ from labkit.host.readers import (
 
 __all__ = [
     "Cgroup",
+    "GuestHost",
     "Host",
     "LocalHost",
     "ProbeHost",

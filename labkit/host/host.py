@@ -12,6 +12,7 @@ from typing import Any
 from labkit.errors import HostError, HostPermissionError, MissingToolError, ProcessGoneError
 from labkit.host.agent import Agent
 
+ANSWER_TIMEOUT = 30.0  # seconds; most answers take less than one millisecond
 Request = dict[str, Any]
 Answer = dict[str, Any]
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from labkit.errors import HostError
 from labkit.host import agent
 from labkit.host.frames import STDERR, FrameStream
-from labkit.host.host import Answer, Host, Request
+from labkit.host.host import ANSWER_TIMEOUT, Answer, Host, Request
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
     import docker
 
-ANSWER_TIMEOUT = 30.0  # seconds; most answers take less than one millisecond
 # What it takes to look at every process, enter its namespaces, and signal it; never --privileged.
 CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "NET_ADMIN", "DAC_READ_SEARCH", "KILL")
 

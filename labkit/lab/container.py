@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from labkit import host as seen
 from labkit.errors import (
@@ -135,6 +134,10 @@ class Container:
         with self._doing("start"):
             self.docker.start()
         self._pid = 0
+        if self.engine.forwards_ports and self.docker.attrs["HostConfig"].get("PortBindings"):
+            for port, bindings in self.inspect()["NetworkSettings"]["Ports"].items():
+                if bindings:
+                    self.published(port)
         return self
 
     def stop(self, *, timeout: int = 10) -> Container:
@@ -330,8 +333,8 @@ class Container:
             )
         return str(next(iter(found.values())))
 
-    def published(self, port: int | str) -> int:
-        """The port of the engine's machine that leads to this port of it. Shell: `docker port`."""
+    def published(self, port: int | str) -> tuple[str, int]:
+        """Where this machine reaches one of its published ports. Shell: `docker port`."""
         key = str(port) if "/" in str(port) else f"{port}/tcp"
         bindings = (self.inspect()["NetworkSettings"]["Ports"] or {}).get(key)
         if not bindings:
@@ -340,13 +343,12 @@ class Container:
                 seen=", ".join(self.docker.ports) or "no published port",
                 do=f"start it with `ports=[{port!r}]`",
             )
-        return int(bindings[0]["HostPort"])
+        return self.engine.reach(int(bindings[0]["HostPort"]), key.rpartition("/")[2])
 
     def url(self, port: int, *, scheme: str = "http") -> str:
         """The address of a published port, as this machine reaches it."""
-        address = urlsplit(self.engine.endpoint.url)
-        host = address.hostname if address.scheme in ("tcp", "ssh", "http", "https") else None
-        return f"{scheme}://{host or '127.0.0.1'}:{self.published(port)}"
+        host, number = self.published(port)
+        return f"{scheme}://{host}:{number}"
 
     # --- inside --------------------------------------------------------------------------------
 

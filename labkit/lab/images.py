@@ -64,6 +64,23 @@ def lab_images() -> list[LabImage]:
     return ordered
 
 
+def packages_on(root: str) -> list[str]:
+    """The Debian packages of all lab images on a root, from their files `packages`."""
+    named: set[str] = set()
+    below = {root}
+    for image in lab_images():  # each comes after the one it is built on
+        if image.root in below:
+            below.add(image.name)
+            named.update(image.files.get("packages", b"").decode().split())
+    return sorted(named)
+
+
+def recipe_of_all() -> str:
+    """A short digest that changes with any lab image's recipe."""
+    recipes = "".join(image.recipe for image in lab_images())
+    return hashlib.sha256(recipes.encode()).hexdigest()[:12]
+
+
 def is_built(engine: Engine, image: LabImage) -> bool:
     """Whether the engine has this image, made by today's recipe."""
     with translated("list images"):
@@ -93,7 +110,7 @@ def build_images(engine: Engine, *, say: Say, names: set[str] | None = None) -> 
 
 def _build(engine: Engine, image: LabImage, *, say: Say) -> None:
     root = (
-        ensure_root(engine, image.root, say=say)
+        ensure_root(engine, image.root, packages=packages_on(image.root), say=say)
         if image.root.startswith("root-")
         else f"labkit/{image.root}"
     )

@@ -107,7 +107,7 @@ class Lab:
         name = labels.checked_name(name or f"c{secrets.token_hex(3)}")
         options |= limits(memory=memory, cpus=cpus, pids=pids)
         if ports:
-            options["ports"] = published(ports)
+            options["ports"] = published(ports, address=self.engine.publish_address)
         if volumes:
             options["volumes"] = binds(volumes)
         for kind in ("network_mode", "pid_mode", "ipc_mode"):

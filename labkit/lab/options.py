@@ -25,11 +25,11 @@ def limits(
     return {name: value for name, value in said.items() if value is not None}
 
 
-def published(ports: Ports) -> dict[str, Any]:
-    """Ports on loopback, each on a free port: what a learner starts is not the network's to see."""
+def published(ports: Ports, *, address: str) -> dict[str, Any]:
+    """Ports at an address, each on a free port; a mapping is taken as it is."""
     if isinstance(ports, Mapping):
         return dict(ports)
-    return {f"{p}" if "/" in str(p) else f"{p}/tcp": ("127.0.0.1", None) for p in ports}
+    return {f"{p}" if "/" in str(p) else f"{p}/tcp": (address, None) for p in ports}
 
 
 def binds(volumes: Volumes) -> list[str]:

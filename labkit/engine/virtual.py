@@ -1,0 +1,69 @@
+"""An engine in a micro-VM of ours, and the doors that lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+from labkit import paths
+from labkit.engine.discovery import Attempt
+from labkit.engine.endpoint import Endpoint
+from labkit.engine.engine import Engine
+from labkit.engine.vm import MicroVM
+from labkit.errors import EngineRefusedError
+from labkit.host import GuestHost, Host
+
+Tell = Callable[[str, float | None], None]
+
+
+def the_vm() -> MicroVM:
+    """The micro-VM of this LABKIT_HOME, running or not."""
+    return MicroVM(paths.home() / "vm", cache=paths.cache() / "vm")
+
+
+class VmEngine(Engine):
+    """The engine of a micro-VM that runs."""
+
+    forwards_ports = True
+
+    def __init__(self, vm: MicroVM, endpoint: Endpoint, *, tried: Sequence[Attempt] = ()) -> None:
+        super().__init__("vm", endpoint, tried=tried)
+        self.vm = vm
+
+    @classmethod
+    def running(cls) -> VmEngine | None:
+        """This LABKIT_HOME's, if it runs."""
+        vm = the_vm()
+        return cls(vm, vm.endpoint) if vm.pid() else None
+
+    @cached_property
+    def host(self) -> Host:
+        """The guest, seen by an agent in it; no probe container is needed."""
+        return GuestHost(self.vm.door.open)
+
+    @property
+    def sight(self) -> str:
+        return GuestHost.how
+
+    @property
+    def publish_address(self) -> str:
+        # The guest is reached by QEMU alone, at its network card.
+        return "0.0.0.0"
+
+    def reach(self, port: int, protocol: str = "tcp") -> tuple[str, int]:
+        """Forward a port of the guest's to loopback: the same one, if that is free."""
+        kind: Literal["tcp", "udp"] = "udp" if protocol == "udp" else "tcp"
+        try:
+            return "127.0.0.1", self.vm.forward(port, kind, host_port=port)
+        except EngineRefusedError:
+            return "127.0.0.1", self.vm.forward(port, kind)
+
+
+def start_vm(*, tried: Sequence[Attempt] = (), **options: Any) -> VmEngine:
+    """Start the micro-VM, or join the one that runs; options as for `MicroVM.start`.
+
+    Raises MissingToolError, ImageBuildError, DiskFullError, EngineError.
+    """
+    vm = the_vm()
+    return VmEngine(vm, vm.start(**options), tried=tried)

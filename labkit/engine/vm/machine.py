@@ -1,0 +1,238 @@
+"""The virtual machine that QEMU is asked for: which QEMU, how fast, how large.
+
+Source: qemu-system-x86_64(1).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from labkit.debian import ARCHITECTURES, need, which
+from labkit.errors import EngineError, MissingToolError
+
+from .image import Image
+from .qmp import SOCKET
+
+OLDEST = (6, 2)  # Ubuntu 22.04's; tested with 7.2 and 10.0
+MEMORY = 640  # MiB
+MEMORY_LEAST = 384  # below it the kernel kills the engine
+# MiB of translated code under emulation. QEMU's own choice is 1 GiB; a session with a few
+# `docker run` fills 170, and what does not fit is translated again.
+TB_SIZE = 192
+ENGINE_PORT = 2376
+DOOR_PORT = 2377
+COMMAND_LINE = "console={console} quiet panic=-1"
+# Emulated, a page walk of five levels and the mitigations of real CPUs' faults cost time for
+# nothing; `tsc=reliable` keeps the kernel from reading a slow emulated timer for the time; and
+# programs at random addresses (personality(2), ADDR_NO_RANDOMIZE) are translated anew each time
+# they start: without that a `docker run` takes half the CPU time.
+EMULATED = " no5lvl mitigations=off tsc=reliable nowatchdog norandmaps"
+_TARGETS = {"x86_64": ("q35", "ttyS0"), "aarch64": ("virt,gic-version=max", "ttyAMA0")}
+_KVM_GET_API_VERSION, _KVM_CREATE_VM = 0xAE00, 0xAE01
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that can be started here; `memory` is in MiB and fixed, there is no balloon."""
+
+    qemu: str
+    version: str
+    accelerator: str  # kvm or tcg
+    memory: int
+    cpus: int
+
+    @classmethod
+    def detect(
+        cls, *, memory: int = MEMORY, cpus: int | None = None, accelerator: str | None = None
+    ) -> Machine:
+        """Return the best machine that this computer can run, with KVM where it works.
+
+        Raises `MissingToolError` without QEMU, `EngineError` if it is too old or there is too
+        little memory.
+        """
+        qemu, version = find_qemu()
+        if memory < MEMORY_LEAST:
+            raise EngineError(
+                "This is too little memory for a micro-VM.",
+                seen=f"{memory} MiB",
+                do=f"give it {MEMORY_LEAST} MiB or more; {MEMORY} is usual",
+            )
+        accelerator = accelerator or ("tcg" if why_not_kvm() else "kvm")
+        wanted = memory + (TB_SIZE if accelerator == "tcg" else 0)
+        if (free := memory_available()) < wanted:
+            raise EngineError(
+                "There is too little free memory for a micro-VM.",
+                seen=f"{free} MiB free, {wanted} MiB wanted",
+                do="close other programs or stop another micro-VM",
+            )
+        # Emulated, a second CPU makes a `docker run` cost a third more CPU time, and no faster.
+        best = 1 if accelerator == "tcg" else min(2, len(os.sched_getaffinity(0)))
+        return cls(qemu, version, accelerator, memory, cpus or best)
+
+    def fingerprint(self) -> str:
+        """Return the hash of all in this machine that makes another one's snapshot invalid."""
+        processor = ""
+        if self.accelerator == "kvm":  # the guest sees the real CPU
+            text = Path("/proc/cpuinfo").read_text()
+            processor = str(
+                re.findall(r"^(?:model name|flags|microcode|Features)\s*:.*", text, re.MULTILINE)[
+                    :3
+                ]
+            )
+        facts = (
+            self.version,
+            self.accelerator,
+            self.memory,
+            self.cpus,
+            processor,
+            _TARGETS,
+            COMMAND_LINE,
+            EMULATED,
+            platform.machine(),
+            self.devices("", network=True, durable=False),
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+    def devices(self, disk: str, *, network: bool, durable: bool) -> list[str]:
+        """The arguments that make the machine: board, CPUs, disk, network card, serial line."""
+        board, _ = _TARGETS[platform.machine()]
+        kvm = self.accelerator == "kvm"
+        doors = "".join(
+            f",hostfwd=tcp:127.0.0.1:0-10.0.2.15:{port}" for port in (ENGINE_PORT, DOOR_PORT)
+        )
+        return [
+            "-name",
+            "labkit-vm",
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+            "-machine",
+            f"{board},memory-backend=ram",
+            "-accel",
+            "kvm" if kvm else f"tcg,thread=multi,tb-size={TB_SIZE}",
+            "-cpu",
+            "host" if kvm else "max",
+            "-smp",
+            str(self.cpus),
+            "-m",
+            str(self.memory),
+            # A disk that is thrown away need not survive a power cut: no fsync(2).
+            "-drive",
+            f"if=none,id=disk,file={disk},format=qcow2,discard=unmap,"
+            f"cache={'writeback' if durable else 'unsafe'}",
+            "-device",
+            "virtio-blk-pci,drive=disk",
+            "-netdev",
+            f"user,id=net,ipv6=off,restrict={'off' if network else 'on'}{doors}",
+            "-device",
+            "virtio-net-pci,netdev=net,romfile=",
+            "-serial",
+            "file:serial.log",
+            "-qmp",
+            f"unix:{SOCKET},server=on,wait=off",
+            "-sandbox",
+            "on,elevateprivileges=deny,resourcecontrol=deny",
+        ]
+
+    def memory_object(self, path: Path | None, *, private: bool) -> list[str]:
+        """The arguments for the guest's memory: anonymous, or a file, shared or copied on write."""
+        if path is None:
+            return ["-object", f"memory-backend-ram,id=ram,size={self.memory}M"]
+        return [
+            "-object",
+            f"memory-backend-file,id=ram,size={self.memory}M,mem-path={path},"
+            f"share={'off' if private else 'on'}",
+        ]
+
+    def boot(self, image: Image, initrd: str) -> list[str]:
+        """The arguments for a cold boot."""
+        _, console = _TARGETS[platform.machine()]
+        return [
+            "-kernel",
+            str(image.kernel),
+            "-initrd",
+            initrd,
+            "-append",
+            COMMAND_LINE.format(console=console) + (EMULATED if self.accelerator == "tcg" else ""),
+        ]
+
+
+def find_qemu() -> tuple[str, str]:
+    """Return the path and version of QEMU; raises `MissingToolError`, `EngineError`."""
+    if platform.machine() not in ARCHITECTURES:
+        raise EngineError(
+            "There is no micro-VM for this processor.",
+            seen=platform.machine(),
+            do="use a Docker engine: set DOCKER_HOST",
+        )
+    tool, package = f"qemu-system-{platform.machine()}", "qemu-system-x86"
+    if platform.machine() == "aarch64":
+        package = "qemu-system-arm"
+    need(f"{tool}:{package}", "qemu-img:qemu-utils")
+    qemu = which(tool) or tool
+    out = subprocess.run([qemu, "--version"], capture_output=True, text=True, check=False).stdout
+    if not (found := re.search(r"version (\d+)\.(\d+)\S*(?: \(.*?\))?", out)):
+        raise MissingToolError(
+            "QEMU does not say its version.",
+            seen=out[:200] or "nothing",
+            do=f"install it anew: apt-get install --reinstall {package}",
+        )
+    if (int(found[1]), int(found[2])) < OLDEST:
+        raise EngineError(
+            "This QEMU is too old.",
+            seen=found.group(),
+            do=f"install QEMU {OLDEST[0]}.{OLDEST[1]} or newer",
+        )
+    return qemu, found.group()
+
+
+def why_not_kvm() -> str | None:
+    """Return why KVM cannot be used here, or None if it can (a VM was made to see)."""
+    try:
+        fd = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return "there is no /dev/kvm"
+    except PermissionError:
+        return "this user may not open /dev/kvm (`sudo usermod -aG kvm $USER`)"
+    except OSError as err:
+        return f"/dev/kvm cannot be opened: {err.strerror}"
+    try:
+        if (api := fcntl.ioctl(fd, _KVM_GET_API_VERSION)) != 12:
+            return f"/dev/kvm speaks version {api}"
+        os.close(fcntl.ioctl(fd, _KVM_CREATE_VM, 0))
+    except OSError as err:
+        return f"/dev/kvm makes no VM: {err.strerror}"
+    finally:
+        os.close(fd)
+    return None
+
+
+def memory_available() -> int:
+    """Return the MiB that may still be used: the machine's, or our cgroup's if that is less."""
+    free = psutil.virtual_memory().available
+    for folder, limit, usage in (
+        ("", "memory.max", "memory.current"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        cgroup = Path("/sys/fs/cgroup", folder)
+        try:
+            used = int((cgroup / usage).read_text())
+            # Pages of files that nobody uses count as used, and are given back when wanted.
+            stat = (cgroup / "memory.stat").read_text()
+            cached = re.search(r"^(?:total_)?inactive_file (\d+)", stat, re.MULTILINE)
+            used -= int(cached[1]) if cached else 0
+            free = min(free, int((cgroup / limit).read_text()) - used)
+        except (OSError, ValueError):  # no such file here, or "max"
+            continue
+    return free >> 20

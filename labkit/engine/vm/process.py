@@ -1,0 +1,126 @@
+"""One QEMU process in one folder: started, recognised, ended, by its own pid and nothing else."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from labkit.errors import EngineError, EngineGoneError
+from labkit.waiting import wait_until
+
+from .machine import DOOR_PORT, ENGINE_PORT
+from .qmp import SOCKET, monitor
+
+PID_FILE = "qemu.pid"
+LOG = "qemu.log"
+SERIAL = "serial.log"
+_LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+def spawn(folder: Path, argv: list[str]) -> None:
+    """Start QEMU with `folder` as its working directory and wait for its monitor."""
+    for name in (PID_FILE, SOCKET, SERIAL):
+        (folder / name).unlink(missing_ok=True)
+    # Its own session: Ctrl-C in a terminal and the end of a notebook are not its business.
+    number = os.posix_spawn(
+        "/bin/sh",
+        ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv, "-pidfile", PID_FILE],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(folder / LOG), _LOG_FLAGS, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+    def monitored() -> bool:
+        ended, status = os.waitpid(number, os.WNOHANG)
+        if ended:
+            raise EngineError(
+                f"QEMU ended at once, with status {os.waitstatus_to_exitcode(status)}.",
+                seen=log_tail(folder),
+                do="`labkit doctor`",
+            )
+        return (folder / SOCKET).exists() and (folder / PID_FILE).exists()
+
+    wait_until(monitored, timeout=20, what="QEMU's monitor", interval=0.01)
+
+
+def pid(folder: Path) -> int | None:
+    """Return the pid of the QEMU that runs in this folder, or None.
+
+    A pid file may be old and the pid another's by now: the process must be QEMU, and here.
+    """
+    with suppress(OSError, ValueError, psutil.Error):
+        process = psutil.Process(int((folder / PID_FILE).read_text()))
+        here = Path(process.cwd()).samefile(folder) and "labkit-vm" in process.cmdline()
+        if here and process.status() != psutil.STATUS_ZOMBIE:
+            return process.pid
+    return None
+
+
+def kill(folder: Path) -> None:
+    """End the QEMU of this folder at once, if there is one."""
+    if number := pid(folder):
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(number)
+            process.kill()
+            process.wait(10)
+
+
+def wait_ended(folder: Path, *, timeout: float) -> bool:
+    """Say whether the QEMU of this folder ended within `timeout` seconds."""
+    number = pid(folder)
+    if number is None:
+        return True
+    with suppress(psutil.NoSuchProcess):
+        try:
+            psutil.Process(number).wait(timeout)
+        except psutil.TimeoutExpired:
+            return False
+    return True
+
+
+def doors(folder: Path) -> tuple[int, int]:
+    """Return the loopback ports that lead to the guest's engine and to its door."""
+    with monitor(folder) as qemu:
+        ports = {f.guest_port: f.host_port for f in qemu.forwards()}
+    return ports[ENGINE_PORT], ports[DOOR_PORT]
+
+
+def assert_alive(folder: Path) -> None:
+    """Raise `EngineGoneError`, with the end of the logs, unless QEMU runs."""
+    if pid(folder) is None:
+        raise EngineGoneError(
+            "The micro-VM has ended.",
+            seen=log_tail(folder),
+            do=f"look at {folder / SERIAL}; then `labkit engine stop`",
+        )
+
+
+def assert_running(folder: Path) -> None:
+    """Raise unless QEMU runs and so does its guest: on a full disk or a bad KVM it stands still."""
+    assert_alive(folder)
+    with monitor(folder) as qemu:
+        status = qemu.command("query-status")
+    if not status["running"]:
+        raise EngineError(
+            "The micro-VM stands still.",
+            seen=f"status {status['status']}; {log_tail(folder)}",
+            do="io-error: free some room on the disk; internal-error: KVM fails here",
+        )
+
+
+def log_tail(folder: Path) -> str:
+    """Return the first lines of QEMU's own log and the last of the guest's serial line."""
+    parts = []
+    for name, part in ((LOG, slice(2)), (SERIAL, slice(-4, None))):
+        with suppress(OSError):
+            text = (folder / name).read_text(errors="replace")
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            parts += [f"{name}: {line[:200]}" for line in lines[part]]
+    return " | ".join(parts) or "no log"
