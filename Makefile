@@ -7,7 +7,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What a private engine and its images are made of, and what the tests compare labkit with.
 ENGINE_PACKAGES := docker.io iptables
 IMAGE_PACKAGES := debian-archive-keyring
-TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin podman procps util-linux
+VM_PACKAGES := qemu-system-x86 qemu-utils fakeroot e2fsprogs openssl debian-archive-keyring
+TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin podman procps util-linux $(VM_PACKAGES)
 # Only root may start engines: those tests are left to root.
 AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")
 
@@ -39,7 +40,9 @@ $(VENV)/dev: $(VENV)/ready
 	@touch $@
 
 engine: setup ## find an engine, or start a private one
+	@# A plain user without an engine can still have a micro-VM, where QEMU is installed.
 	@python -c 'import sys; from labkit.engine.discovery import find; sys.exit(not find()[0])' || \
+	    { [ "$$(id -u)" != 0 ] && command -v qemu-system-$$(uname -m) >/dev/null; } || \
 	    setup/packages "a container engine" $(ENGINE_PACKAGES)
 	@labkit engine start
 

@@ -11,9 +11,17 @@ from typing import Annotated, Literal
 import typer
 
 from labkit import paths
-from labkit.engine import Endpoint, Engine, PrivateEngine, connect, start_vm, the_vm
-from labkit.engine.vm import MicroVM, Preparation, build_base
-from labkit.errors import BadValueError
+from labkit.engine import Endpoint, Engine, PrivateEngine, connect, discovery, start_vm, the_vm
+from labkit.engine.vm import (
+    MEMORY,
+    Machine,
+    MicroVM,
+    Preparation,
+    Snapshot,
+    build_base,
+    find_qemu,
+)
+from labkit.errors import BadValueError, LabError
 from labkit.lab.images import build_images, recipe_of_all
 
 app = typer.Typer(help="The engine that runs the containers.", no_args_is_help=True)
@@ -27,14 +35,15 @@ def start(
     kind: Kind = None,
     keep: Annotated[bool, typer.Option(help="micro-VM: let its disk outlive it")] = False,
     network: Annotated[bool, typer.Option(help="micro-VM: let it reach the network")] = True,
-    memory: Annotated[int, typer.Option(help="micro-VM: MiB")] = 640,
+    memory: Annotated[int, typer.Option(help="micro-VM: MiB")] = MEMORY,
 ) -> None:
     """Find an engine, or start one, and say which it is."""
-    wanted = kind or os.environ.get("LABKIT_ENGINE")
-    if wanted == "vm":
-        typer.echo(
-            repr(start_vm(keep=keep, network=network, memory=memory, on_progress=_Stages().tell))
-        )
+    wanted = kind or os.environ.get("LABKIT_ENGINE") or ""
+    if wanted == "vm" or (not wanted and _only_a_vm_is_left()):
+        stages = _Stages()
+        _build(stages, memory=memory)  # with the lab images in it; nothing, the second time
+        made = start_vm(keep=keep, network=network, memory=memory, on_progress=stages.tell)
+        typer.echo(repr(made))
         return
     if keep or not network:
         raise BadValueError(
@@ -42,7 +51,7 @@ def start(
             seen="--keep or --no-network",
             do="say `--engine vm` too",
         )
-    typer.echo(repr(connect(kind=wanted)))
+    typer.echo(repr(connect(kind=wanted or None)))
 
 
 @app.command()
@@ -50,17 +59,7 @@ def build(kind: Kind = "vm") -> None:
     """Make the micro-VM: its image, the lab images in it, and a snapshot to start from."""
     if kind != "vm":
         raise BadValueError("Only a micro-VM is built.", seen=str(kind), do="say `--engine vm`")
-    stages = _Stages()
-
-    def lab_images(endpoint: Endpoint) -> None:
-        guest = Engine("vm", endpoint)
-        build_images(guest, say=stages.say)
-        guest.close()
-
-    preparation = Preparation(recipe_of_all(), lab_images)
-    _, machine, made = build_base(
-        paths.cache() / "vm", on_progress=stages.tell, preparation=preparation
-    )
+    machine, made = _build(_Stages(), memory=MEMORY)
     size = sum(path.stat().st_blocks * 512 for path in made.folder.iterdir())
     typer.echo(
         f"the micro-VM is built: {machine.accelerator}, {machine.memory} MiB of memory, "
@@ -91,6 +90,32 @@ def env(kind: Kind = None) -> None:
     """Print what points `docker` at the engine: `eval "$(labkit engine env)"`."""
     for name, value in connect(kind=kind).endpoint.environ().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _only_a_vm_is_left() -> bool:
+    """Whether there is no engine, none can be started, and QEMU is here."""
+    if discovery.find()[0] is not None or PrivateEngine.why_not() is None:
+        return False
+    try:
+        find_qemu()
+    except LabError:
+        return False  # and `connect` says all that was tried
+    return True
+
+
+def _build(stages: _Stages, *, memory: int) -> tuple[Machine, Snapshot]:
+    """Have the micro-VM in the cache, with the lab images in it."""
+
+    def lab_images(endpoint: Endpoint) -> None:
+        guest = Engine("vm", endpoint)
+        build_images(guest, say=stages.say)
+        guest.close()
+
+    preparation = Preparation(recipe_of_all(), lab_images)
+    _, machine, made = build_base(
+        paths.cache() / "vm", memory=memory, on_progress=stages.tell, preparation=preparation
+    )
+    return machine, made
 
 
 def _ours() -> dict[str, PrivateEngine | MicroVM]:

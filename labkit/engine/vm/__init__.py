@@ -2,21 +2,24 @@
 
 from .base import KvmWarning, build_base
 from .image import Image, build_image, find_image
-from .machine import Machine, why_not_kvm
+from .machine import MEMORY, Machine, find_qemu, why_not_kvm
 from .microvm import MicroVM, SnapshotWarning
 from .qmp import Forward
-from .snapshot import Preparation
+from .snapshot import Preparation, Snapshot
 
 __all__ = [
+    "MEMORY",
     "Forward",
     "Image",
     "KvmWarning",
     "Machine",
     "MicroVM",
     "Preparation",
+    "Snapshot",
     "SnapshotWarning",
     "build_base",
     "build_image",
     "find_image",
+    "find_qemu",
     "why_not_kvm",
 ]
