@@ -12,9 +12,9 @@ matplotlib and ipywidgets are loaded when a picture is drawn or a control is mad
 from labkit.show.capabilities import capability_grid
 from labkit.show.explore import Explorer, explore
 from labkit.show.figure import Figure
+from labkit.show.forest import process_tree
 from labkit.show.matrix import namespace_matrix
 from labkit.show.plots import bars, lines
-from labkit.show.processes import process_tree
 
 __all__ = [
     "Explorer",

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from labkit.host import read_processes
 from labkit.show.figure import FAINT, INK, PALETTE, Figure, draw
-from labkit.show.processes import Node
+from labkit.show.matrix import one_engine
+from labkit.show.processes import Node, nodes, tree_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from labkit.lab import Container
 
 WIDTH = 7.9  # inches
 ROW, INDENT = 0.34, 0.34
@@ -18,6 +22,19 @@ TOP = 1.25  # rows; the heading
 ABOVE, BELOW = 0.95, 0.4  # rows that a frame takes besides its processes
 HOST_PID, INSIDE_PID = 6.7, 7.6  # where the columns end
 FRAMES = PALETTE[1:]
+
+
+def process_tree(*containers: Container, host_pids: bool = False) -> Figure:
+    """The processes of containers below the engine's and the host's.
+
+    The picture shows the pids, which differ from run to run; its text equivalent shows those of
+    the host only with `host_pids`. Raises ContainerExitedError, BadValueError.
+    Shell: `ps -e --forest -o pid,args`. Source: pid_namespaces(7).
+    """
+    host = one_engine(containers).host
+    members = {container.name: container.cgroup().pids() for container in containers}
+    tree = nodes(read_processes(host), anchor=host.anchor, members=members)
+    return picture(tree, text=tree_text(tree, host_pids=host_pids))
 
 
 def picture(tree: Sequence[Node], *, text: str) -> Figure:

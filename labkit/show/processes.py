@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
-from labkit.host import read_processes
 from labkit.kernel import Process
-from labkit.show.figure import Figure
-from labkit.show.matrix import one_engine
-
-if TYPE_CHECKING:
-    from labkit.lab import Container
 
 LENGTH = 44  # characters of a command line
 FIRST = "the host's first process"
@@ -67,21 +60,6 @@ class Node:
     def inside_pid(self) -> str:
         """Its pid in its own PID namespace; ? where the kernel does not tell (before 4.1)."""
         return "?" if self.process.inside_pid is None else str(self.process.inside_pid)
-
-
-def process_tree(*containers: Container, host_pids: bool = False) -> Figure:
-    """The processes of containers below the engine's and the host's.
-
-    The picture shows the pids, which differ from run to run; its text equivalent shows those of
-    the host only with `host_pids`. Raises ContainerExitedError, BadValueError.
-    Shell: `ps -e --forest -o pid,args`. Source: pid_namespaces(7).
-    """
-    from labkit.show.forest import picture
-
-    host = one_engine(containers).host
-    members = {container.name: container.cgroup().pids() for container in containers}
-    tree = nodes(read_processes(host), anchor=host.anchor, members=members)
-    return picture(tree, text=tree_text(tree, host_pids=host_pids))
 
 
 def nodes(
