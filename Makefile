@@ -13,10 +13,10 @@ TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin podman procps u
 AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")
 
 .DEFAULT_GOAL := help
-.PHONY: help lab setup engine images test lint run bench course clean
+.PHONY: help lab setup engine images test lint run bench binder-twin course clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 
 lab: engine images ## open the course in JupyterLab, on a working engine
 	@eval "$$(labkit engine env)" && exec jupyter lab --ServerApp.root_dir="$(CURDIR)" \
@@ -67,6 +67,9 @@ course: images ## make the notebooks anew from course/
 
 bench: $(VENV)/dev images ## print labkit's speed beside that of what it replaces
 	@for file in benchmarks/bench_*.py; do python $$file || exit 1; done
+
+binder-twin: $(VENV)/dev engine ## run the course as a Binder pod would, and print what it took
+	LABKIT_TWIN_CHAPTERS="00 01 02" pytest -s tests/binder $(TEST_OPTIONS)
 
 clean: ## remove what labs left, stop the private engine, remove build files
 	@if [ -x $(BIN)/labkit ]; then labkit clean; labkit engine stop; fi

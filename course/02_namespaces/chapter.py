@@ -31,7 +31,7 @@ for each in (web, shop):
 # server in `web`, where one is running already:
 
 # %%
-web.exec("httpd -f -p 80", timeout=5)
+web.exec("httpd -f -p 80", timeout=30)
 
 # %% [markdown]
 # The rule holds *within* `web`, and not *between* `web` and `shop`. So the kernel must keep two

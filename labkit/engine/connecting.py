@@ -73,6 +73,7 @@ def _connect(wanted: str) -> Engine:
                 return start()
             except MissingToolError as err:
                 tried.append(Attempt(_NAMES[kind], f"{err.seen} ({err.do})"))
+                do = err.do if wanted else do
             except LabError as err:
                 tried.append(Attempt(_NAMES[kind], f"{err.what} {err.seen}"))
                 do = err.do

@@ -16,6 +16,22 @@ from labkit.debian import SUITE, Apt, build_error
 
 UNREAD = ("doc", "man", "locale", "info", "lintian", "bash-completion")  # folders of /usr/share
 MERGED = ("bin", "sbin", "lib", "lib64")  # links into /usr, hier(7)
+MOVED = {"var/run": "/run", "var/lock": "/run/lock"}
+# Made by the script of base-files, hier(7).
+FOLDERS = (
+    "etc/opt",
+    "media",
+    "mnt",
+    "opt",
+    "run/lock",
+    "srv",
+    "usr/local",
+    "usr/local/bin",
+    "usr/local/lib",
+    "usr/local/sbin",
+    "usr/local/share",
+    "var/opt",
+)
 # What Debian decides by its alternatives, update-alternatives(1).
 CHOSEN = {
     "usr/bin/awk": "mawk",
@@ -48,12 +64,15 @@ def write_debian_root(apt: Apt, packed: Path, packages: Sequence[str]) -> None:
 
     Raises ImageBuildError, DiskFullError. Shell: `mmdebstrap --variant=minbase`.
     """
-    versions = apt.resolve(["?essential", "apt", *packages])
+    # A registry's Debian has `mount` and `login` too: their priority is "required".
+    versions = apt.resolve(["?essential", "apt", "login", "mount", *packages])
     debs = apt.download(versions, lambda _: None)
     with tarfile.open(packed, "w") as root:
         made = _Root(root)
         for name in MERGED:
             made.link(name, f"usr/{name}")
+        for name, target in MOVED.items():
+            made.link(name, target)
         for deb in debs:
             made.add_package(deb)
         made.configure()
@@ -100,6 +119,8 @@ class _Root:
 
     def configure(self) -> None:
         """Do what the packages' scripts would have done."""
+        for name in FOLDERS:
+            self.folder(name)
         users = self._masters["etc/passwd"].replace(":*:", ":x:").strip().splitlines()
         self.file("etc/passwd", "\n".join([*users, *MADE, ""]))
         self.file("etc/group", self._masters["etc/group"] + "tcpdump:x:102:\n")
@@ -117,6 +138,13 @@ class _Root:
         entry, content = tarfile.TarInfo(name), text.encode()
         entry.size, entry.mode, entry.gid = len(content), mode, gid
         self._tar.addfile(entry, io.BytesIO(content))
+
+    def folder(self, name: str) -> None:
+        if name not in self._there:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            self._there.add(name)
+            self._tar.addfile(entry)
 
     def link(self, name: str, target: str) -> None:
         entry = tarfile.TarInfo(name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from labkit import paths
 from labkit.errors import CourseError
+from labkit.lab import debianroot
 from labkit.lab.roots import Say, ensure_root, import_error
 from labkit.lab.tarball import pack
 from labkit.sdk import translated
@@ -76,9 +77,11 @@ def packages_on(root: str) -> list[str]:
 
 
 def recipe_of_all() -> str:
-    """A short digest that changes with any lab image's recipe."""
-    recipes = "".join(image.recipe for image in lab_images())
-    return hashlib.sha256(recipes.encode()).hexdigest()[:12]
+    """A short digest that changes with any lab image's recipe, or with how a root is made."""
+    digest = hashlib.sha256(Path(debianroot.__file__).read_bytes())
+    for image in lab_images():
+        digest.update(image.recipe.encode())
+    return digest.hexdigest()[:12]
 
 
 def is_built(engine: Engine, image: LabImage) -> bool:

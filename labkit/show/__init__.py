@@ -14,12 +14,13 @@ from labkit.show.explore import Explorer, explore
 from labkit.show.figure import Figure
 from labkit.show.forest import process_tree
 from labkit.show.matrix import namespace_matrix
-from labkit.show.plots import bars, lines
+from labkit.show.plots import bars, bars_beside, lines
 
 __all__ = [
     "Explorer",
     "Figure",
     "bars",
+    "bars_beside",
     "capability_grid",
     "explore",
     "lines",

@@ -79,27 +79,60 @@ def bars(values: Mapping[str, float], *, unit: str, title: str) -> Figure:
     """One bar for each value, from zero. Raises BadValueError where there is none."""
     if not values:
         raise BadValueError("There is nothing to plot.", seen="no value", do="measure first")
-    names, sizes = list(values), list(values.values())
-
-    def paint(axes: Axes) -> None:
-        drawn = axes.barh(range(len(names)), sizes, color="#56b4e9", height=0.62)
-        axes.bar_label(drawn, [f"{number(size)} {unit}" for size in sizes], padding=5)
-        axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
-        axes.margins(x=0.18)
-        axes.tick_params(axis="y", length=0)
-        axes.tick_params(axis="x", colors=FAINT)
-        axes.spines[["bottom"]].set_visible(False)
-        axes.set_xlabel(unit, color=FAINT)
-        axes.set_title(title, loc="left", weight="bold", size=11)
-
     return draw(
         7.0,
-        1.1 + 0.4 * len(names),
-        paint,
-        alt=f"Bar chart, {title}, in {unit}: {', '.join(names)}.",
+        1.1 + 0.4 * len(values),
+        lambda axes: _bars(axes, values, unit, title),
+        alt=f"Bar chart, {title}, in {unit}: {', '.join(values)}.",
         text=Table(("", unit), [(name, number(size)) for name, size in values.items()], title),
     )
+
+
+def bars_beside(charts: Mapping[str, Mapping[str, float]], *, units: Sequence[str]) -> Figure:
+    """Bar charts of the same things, side by side, by title; a unit for each.
+
+    Raises BadValueError where there is nothing, or not one value of each thing in each.
+    """
+    names = list(next(iter(charts.values()), ()))
+    if not names or any(list(values) != names for values in charts.values()):
+        seen = ", ".join(f"{title}: {len(values)}" for title, values in charts.items())
+        raise BadValueError(
+            "Charts beside each other show the same things.", seen=seen, do="give each the same"
+        )
+    wide = 1 / len(charts)
+
+    def paint(sheet: Axes) -> None:
+        sheet.set_axis_off()
+        for place, (unit, (title, values)) in enumerate(zip(units, charts.items(), strict=True)):
+            axes = sheet.inset_axes((place * wide, 0, 0.88 * wide, 1))
+            axes.spines[["top", "right"]].set_visible(False)
+            _bars(axes, values, unit, title)
+            if place:
+                axes.set_yticklabels([])
+
+    heads = [f"{title}, {unit}" for unit, title in zip(units, charts, strict=True)]
+    rows = [(name, *(number(values[name]) for values in charts.values())) for name in names]
+    return draw(
+        9.0,
+        1.1 + 0.4 * len(names),
+        paint,
+        alt=f"Bar charts, {'; '.join(heads)}: {', '.join(names)}.",
+        text=Table(("", *heads), rows),
+    )
+
+
+def _bars(axes: Axes, values: Mapping[str, float], unit: str, title: str) -> None:
+    names, sizes = list(values), list(values.values())
+    drawn = axes.barh(range(len(names)), sizes, color="#56b4e9", height=0.62)
+    axes.bar_label(drawn, [f"{number(size)} {unit}" for size in sizes], padding=5)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.margins(x=0.18)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", colors=FAINT)
+    axes.spines[["bottom"]].set_visible(False)
+    axes.set_xlabel(unit, color=FAINT)
+    axes.set_title(title, loc="left", weight="bold", size=11)
 
 
 def number(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 from other import OtherEngine
 
 from labkit import connect
-from labkit.engine import Engine
-from labkit.host import LocalHost, ProbeHost
+from labkit.engine import Engine, VmEngine
+from labkit.host import Host, LocalHost, ProbeHost
 from labkit.lab import Lab
 from labkit.lab.images import build_images
 
@@ -21,6 +22,8 @@ SOCKETS_LEFT = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExce
 
 # What starts another engine, or looks directly, takes root; `make test` leaves it out for others.
 FOR_ROOT = {"other_engine", "small_engine", "local", "podman", "packages"}
+if os.environ.get("LABKIT_ENGINE") == "vm":
+    FOR_ROOT -= {"local"}  # in a guest an agent of ours looks, as its root
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,8 +59,10 @@ def probe(engine: Engine) -> Iterator[ProbeHost]:
 
 
 @pytest.fixture(scope="session")
-def local(engine: Engine) -> LocalHost:
-    """The engine's machine seen directly; these tests run as root on it."""
+def local(engine: Engine) -> Host:
+    """The engine's machine seen directly: by root on it, or by the agent in a guest."""
+    if isinstance(engine, VmEngine):
+        return engine.host
     daemon = engine.local_daemon()
     assert daemon is not None, "run these tests as root on the engine's own machine"
     return LocalHost(anchor=daemon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -48,7 +49,8 @@ def silent() -> Iterator[Endpoint]:
 
 
 def test_a_chosen_engine_comes_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", engine.endpoint.url)
+    for name, value in engine.endpoint.environ().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("LABKIT_ENGINE", "docker")
     names = [name for name, _ in discovery.candidates()]
     assert names == [f"DOCKER_HOST={engine.endpoint.url}"]
@@ -99,8 +101,11 @@ def test_the_current_context_is_used(
 ) -> None:
     import hashlib
 
-    meta = tmp_path / "contexts/meta" / hashlib.sha256(b"mine").hexdigest()
+    digest = hashlib.sha256(b"mine").hexdigest()
+    meta = tmp_path / "contexts/meta" / digest
     meta.mkdir(parents=True)
+    if engine.endpoint.cert_path:
+        shutil.copytree(engine.endpoint.cert_path, tmp_path / "contexts/tls" / digest / "docker")
     described = {
         "Name": "mine",
         "Metadata": {},

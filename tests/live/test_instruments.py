@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from other import shell
 
 from labkit.engine import Engine
 from labkit.host import (
@@ -22,12 +21,26 @@ from labkit.host import (
 from labkit.kernel import CAPABILITIES, KINDS, Namespace, parse_mask, to_mask
 from labkit.lab import Container, Lab
 
+Shell = Callable[..., str]
+
 
 @pytest.fixture(params=["local", "probe"])
-def host(request: pytest.FixtureRequest) -> Host:
+def host(request: pytest.FixtureRequest, local: Host) -> Host:
     """The host, seen both ways."""
     found: Host = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def shell(local: Host) -> Shell:
+    """Runs an instrument on the engine's machine, and returns what it printed."""
+
+    def run(*argv: object) -> str:
+        ran = local.run([str(word) for word in argv])
+        assert ran.exit_code == 0, ran
+        return ran.stdout
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +58,7 @@ def box(engine: Engine) -> Iterator[Container]:
         )
 
 
-def test_namespaces_against_lsns(host: Host, box: Container) -> None:
+def test_namespaces_against_lsns(host: Host, box: Container, shell: Shell) -> None:
     listed = json.loads(shell("lsns", "--json", "--output", "NS,TYPE,PID,NPROCS"))["namespaces"]
     table = read_namespace_table(host)
     ours = {namespace for spaces in table.values() for namespace in spaces.values()}
@@ -62,7 +75,7 @@ def test_namespaces_against_lsns(host: Host, box: Container) -> None:
     assert len(ours & set(theirs)) >= 0.9 * len(set(theirs))
 
 
-def test_namespaces_against_lsns_of_one_task(box: Container) -> None:
+def test_namespaces_against_lsns_of_one_task(box: Container, shell: Shell) -> None:
     rows = json.loads(shell("lsns", "--json", "--task", box.pid))["namespaces"]
     assert {(row["type"], int(row["ns"])) for row in rows} == {
         (kind, namespace.inode) for kind, namespace in box.namespaces().items()
@@ -74,7 +87,7 @@ def test_namespaces_against_the_container_itself(box: Container) -> None:
         assert box.exec(f"readlink /proc/1/ns/{kind}").stdout == f"{namespace}\n"
 
 
-def test_entering_namespaces_against_nsenter(host: Host, box: Container) -> None:
+def test_entering_namespaces_against_nsenter(host: Host, box: Container, shell: Shell) -> None:
     command = ["cat", "/proc/self/net/dev"]
     ran = host.run(command, pid=box.pid, namespaces=["net"])
     interfaces = [line.split(":")[0] for line in ran.stdout.splitlines()[2:]]
@@ -94,7 +107,7 @@ def test_addresses_against_ip(host: Host, box: Container) -> None:
     assert box.address() in addresses
 
 
-def test_mounts_against_findmnt(host: Host, box: Container) -> None:
+def test_mounts_against_findmnt(host: Host, box: Container, shell: Shell) -> None:
     columns = "TARGET,SOURCE,FSTYPE,VFS-OPTIONS,FS-OPTIONS,MAJ:MIN,ID,PARENT"
     found = json.loads(
         shell(
@@ -129,7 +142,8 @@ def test_mounts_against_the_container_itself(host: Host, box: Container) -> None
     ]
 
 
-def test_capabilities_against_getpcaps_and_capsh(host: Host, box: Container) -> None:
+@pytest.mark.root  # a guest of ours has no libcap2-bin
+def test_capabilities_against_getpcaps_and_capsh(host: Host, box: Container, shell: Shell) -> None:
     sets = read_capabilities(host, box.pid)
     decoded = shell("capsh", f"--decode={to_mask(sets.effective)}").strip()
     assert decoded == f"0x{to_mask(sets.effective)}=" + ",".join(
@@ -149,7 +163,7 @@ def test_capabilities_against_getpcaps_and_capsh(host: Host, box: Container) -> 
     assert parse_mask(printed) == sets.effective
 
 
-def test_id_maps_against_the_files_and_id(host: Host, box: Container) -> None:
+def test_id_maps_against_the_files_and_id(host: Host, box: Container, shell: Shell) -> None:
     uids, gids = read_id_maps(host, box.pid)
     text = shell("cat", f"/proc/{box.pid}/uid_map").split()
     assert [(r.inside, r.outside, r.count) for r in uids.ranges] == [tuple(map(int, text))]
@@ -157,7 +171,7 @@ def test_id_maps_against_the_files_and_id(host: Host, box: Container) -> None:
     assert gids.to_outside(0) == int(shell("stat", "-c", "%g", f"/proc/{box.pid}"))
 
 
-def test_processes_against_ps(host: Host, box: Container) -> None:
+def test_processes_against_ps(host: Host, box: Container, shell: Shell) -> None:
     pid = box.pid
     ours = read_process(host, pid)
     columns = ["pid", "ppid", "state", "nlwp", "euid", "egid", "rss", "comm", "args"]

@@ -12,7 +12,6 @@ from labkit.errors import ProcessGoneError
 from labkit.host import (
     Cgroup,
     Host,
-    LocalHost,
     ProbeHost,
     read_capabilities,
     read_id_maps,
@@ -62,7 +61,7 @@ OF_A_PROCESS: dict[str, Callable[[Host, int], object]] = {
 
 
 @pytest.fixture(scope="module")
-def subjects(engine: Engine, local: LocalHost) -> Iterator[dict[str, Container]]:
+def subjects(engine: Engine, local: Host) -> Iterator[dict[str, Container]]:
     """Idle containers: nothing of them changes between two readings."""
     with Lab(engine=engine) as lab:
         made = {
@@ -77,7 +76,7 @@ def subjects(engine: Engine, local: LocalHost) -> Iterator[dict[str, Container]]
 @pytest.mark.parametrize("subject", OPTIONS)
 @pytest.mark.parametrize("reader", OF_A_PROCESS)
 def test_both_hosts_see_the_same(
-    local: LocalHost, probe: ProbeHost, subjects: dict[str, Container], reader: str, subject: str
+    local: Host, probe: ProbeHost, subjects: dict[str, Container], reader: str, subject: str
 ) -> None:
     read = OF_A_PROCESS[reader]
     pid = subjects[subject].pid
@@ -108,7 +107,7 @@ def test_the_limits_are_those_that_were_asked_for(
 
 
 def test_a_frozen_container_is_frozen_to_both(
-    local: LocalHost, probe: ProbeHost, subjects: dict[str, Container]
+    local: Host, probe: ProbeHost, subjects: dict[str, Container]
 ) -> None:
     plain = subjects["plain"]
     plain.pause()
@@ -119,7 +118,7 @@ def test_a_frozen_container_is_frozen_to_both(
 
 
 def test_both_hosts_see_the_same_processes_and_namespaces(
-    local: LocalHost, probe: ProbeHost, subjects: dict[str, Container]
+    local: Host, probe: ProbeHost, subjects: dict[str, Container]
 ) -> None:
     pids = {container.pid for container in subjects.values()}
     tables = [read_namespace_table(host) for host in (local, probe)]
@@ -133,7 +132,7 @@ def test_both_hosts_see_the_same_processes_and_namespaces(
 
 
 def test_what_the_hosts_namespaces_are(
-    local: LocalHost, probe: ProbeHost, subjects: dict[str, Container]
+    local: Host, probe: ProbeHost, subjects: dict[str, Container]
 ) -> None:
     anchors = [read_namespaces(host, host.anchor) for host in (local, probe)]
     assert anchors[0] == anchors[1]
@@ -148,7 +147,7 @@ def test_what_the_hosts_namespaces_are(
 
 @pytest.mark.parametrize("pid", [2**22, 0])
 def test_a_process_that_is_not_there_is_the_same_error(
-    local: LocalHost, probe: ProbeHost, pid: int
+    local: Host, probe: ProbeHost, pid: int
 ) -> None:
     errors = []
     for host in (local, probe):

@@ -1,95 +1,74 @@
-"""Real images, snapshots and machines; one cache for the session, emulated so that all agree."""
+"""Real images, snapshots and machines, from the cache that `labkit engine build` fills."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import json
-import tarfile
+import os
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import docker
 import pytest
-from docker.tls import TLSConfig
 
-from labkit.engine.endpoint import Endpoint
-from labkit.engine.vm import Image, MicroVM, build_image
-
-
-class _Tls(TLSConfig):
-    def configure_client(self, client: docker.APIClient) -> None:
-        super().configure_client(client)
-        client.trust_env = False  # REQUESTS_CA_BUNDLE would replace our authority
+from labkit import Lab, paths
+from labkit.engine import Endpoint, Engine, VmEngine
+from labkit.engine.vm import Image, Machine, MicroVM, Preparation, build_base
+from labkit.engine.vm.snapshot import Snapshot
+from labkit.lab.images import build_images, recipe_of_all
 
 
-def client_of(endpoint: Endpoint) -> docker.DockerClient:
-    folder = Path(str(endpoint.cert_path))
-    tls = _Tls(
-        client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
-        ca_cert=str(folder / "ca.pem"),
-        verify=True,
+@dataclass(frozen=True)
+class Base:
+    """What every machine of these tests begins from."""
+
+    cache: Path
+    image: Image
+    machine: Machine
+    snapshot: Snapshot
+
+    @property
+    def accelerator(self) -> Literal["kvm", "tcg"]:
+        return "kvm" if self.machine.accelerator == "kvm" else "tcg"
+
+    def copy(self, place: Path) -> Path:
+        """A cache of links to this base's files, in which a test may damage what it likes."""
+        # Not the locks, which are each cache's own, nor what older recipes left.
+        kept = {"images", "snapshots", "tls", self.image.key, self.snapshot.folder.name}
+
+        def ignore(folder: str, names: list[str]) -> set[str]:
+            return {one for one in names if Path(folder, one).is_dir() and one not in kept} | {
+                one for one in names if one.endswith("lock")
+            }
+
+        shutil.copytree(self.cache, place, copy_function=os.symlink, ignore=ignore)
+        return place
+
+
+@pytest.fixture(scope="session")
+def base() -> Base:
+    """The shared base with the lab images, built if it is not there (about 80 s)."""
+
+    def lab_images(endpoint: Endpoint) -> None:
+        guest = Engine("vm", endpoint)
+        build_images(guest, say=print)
+        guest.close()
+
+    cache = paths.cache() / "vm"
+    preparation = Preparation(recipe_of_all(), lab_images)
+    image, machine, snapshot = build_base(
+        cache, on_progress=lambda stage, done: print(stage), preparation=preparation
     )
-    return docker.DockerClient(base_url=endpoint.url, version="auto", timeout=60, tls=tls)
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
-def image(cache: Path) -> Image:
-    return build_image(cache, on_progress=lambda stage, done: None)
-
-
-@pytest.fixture(scope="session")
-def base_tar(cache: Path, image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An image `base` of BusyBox, in the format of `docker save`."""
-    vm = MicroVM(tmp_path_factory.mktemp("donor"), cache=cache)
-    vm.start(accelerator="tcg")
-    read = "import base64; print(base64.b64encode(open('/usr/bin/busybox','rb').read()).decode())"
-    busybox = base64.b64decode(vm.door.run(read))
-    vm.remove()
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        _add(tar, "bin/busybox", busybox, mode=0o755)
-        for name in ("sh", "sleep", "httpd", "wget", "cat", "nc"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-    diff_id = "sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()
-    config = json.dumps(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {"Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        }
-    ).encode()
-    name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = [{"Config": name, "RepoTags": ["base:latest"], "Layers": ["layer.tar"]}]
-    path = tmp_path_factory.mktemp("images") / "base.tar"
-    with tarfile.open(path, mode="w") as tar:
-        _add(tar, "manifest.json", json.dumps(manifest).encode())
-        _add(tar, name, config)
-        _add(tar, "layer.tar", layer.getvalue())
-    return path
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes, *, mode: int = 0o644) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), mode
-    tar.addfile(info, io.BytesIO(data))
+    return Base(cache, image, machine, snapshot)
 
 
 @pytest.fixture
-def make_vm(cache: Path, image: Image, tmp_path: Path) -> Iterator[Callable[[str], MicroVM]]:
+def make_vm(base: Base, tmp_path: Path) -> Iterator[Callable[[str], MicroVM]]:
+    """Machines of this test's own, by name; all are removed after it."""
     made: list[MicroVM] = []
 
     def make(name: str) -> MicroVM:
-        made.append(MicroVM(tmp_path / name, cache=cache))
+        made.append(MicroVM(tmp_path / name, cache=base.cache))
         return made[-1]
 
     yield make
@@ -98,16 +77,24 @@ def make_vm(cache: Path, image: Image, tmp_path: Path) -> Iterator[Callable[[str
 
 
 @pytest.fixture(scope="module")
-def vm(cache: Path, base_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MicroVM]:
-    """A machine with the image `base`, restored."""
-    machine = MicroVM(tmp_path_factory.mktemp("vm"), cache=cache)
-    machine.start(accelerator="tcg", images=[base_tar])
+def vm(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MicroVM]:
+    """A machine that a module's tests share, restored."""
+    machine = MicroVM(tmp_path_factory.mktemp("vm"), cache=base.cache)
+    machine.start()
     yield machine
     machine.remove()
 
 
 @pytest.fixture(scope="module")
-def client(vm: MicroVM) -> Iterator[docker.DockerClient]:
-    sdk = client_of(vm.endpoint)
-    yield sdk
-    sdk.close()
+def engine(vm: MicroVM) -> Iterator[VmEngine]:
+    """That machine's engine."""
+    found = VmEngine(vm, vm.endpoint)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def lab(engine: VmEngine) -> Iterator[Lab]:
+    """A lab of this test's own."""
+    with Lab(engine=engine) as made:
+        yield made

@@ -1,176 +1,232 @@
-"""Start, stop, keep, and all that goes wrong on the way."""
+"""Start, stop, keep; several at once; and what a death on the way leaves."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import client_of
+from conftest import Base
+from machines import answers, qemus, starter
 
-from labkit.engine.vm import Image, Machine, MicroVM, SnapshotWarning, build_image
-from labkit.engine.vm import machine as machine_module
-from labkit.engine.vm.snapshot import Snapshot, find_snapshot
-from labkit.errors import EngineError, LabError, MissingToolError
+from labkit import Lab, connect
+from labkit.engine import the_vm
+from labkit.engine.vm import MicroVM, SnapshotWarning, build_image
+from labkit.engine.vm.snapshot import Snapshot
+from labkit.errors import EngineError, EngineGoneError, LabError
+from labkit.waiting import wait_until
 
-START = """
-import sys
-from pathlib import Path
-from labkit.engine.vm import MicroVM
-vm = MicroVM(Path(sys.argv[1]), cache=Path(sys.argv[2]))
-vm.start(accelerator="tcg", memory=int(sys.argv[3]), on_progress=lambda s, d: print(s, flush=True))
-print("pid", vm.pid(), flush=True)
-"""
+LOGS = {"lock", "forward.lock", "qemu.log", "serial.log"}  # all that a stopped machine leaves
+
+MakeVm = Callable[[str], MicroVM]
 
 
-def starter(folder: Path, cache: Path, memory: int = 640) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-c", START, str(folder), str(cache), str(memory)]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+def kill(vm: MicroVM) -> None:
+    """`kill -9` QEMU, and wait for its end."""
+    pid = vm.pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: vm.pid() is None, timeout=10, what="QEMU's end")
 
 
-def qemus(folder: Path) -> list[int]:
-    """Every process whose working directory is below a folder (a second instrument: /proc)."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink().is_relative_to(folder) and b"qemu-system" in (
-                process / "cmdline"
-            ).read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - LOGS
 
 
-def test_an_image_is_built_once(cache: Path, image: Image) -> None:
+def test_an_image_is_built_once(base: Base) -> None:
     stages: list[str] = []
-    assert build_image(cache, on_progress=lambda stage, done: stages.append(stage)) == image
+    found = build_image(base.cache, on_progress=lambda stage, done: stages.append(stage))
+    assert found == base.image
     assert stages == []
-    assert not list((cache / "images").glob("building-*"))
 
 
-def test_a_stopped_machine_leaves_logs_and_locks_only(make_vm: Callable[[str], MicroVM]) -> None:
+def test_a_stopped_machine_leaves_its_logs_only(make_vm: MakeVm) -> None:
     vm = make_vm("a")
-    vm.start(accelerator="tcg")
+    vm.start()
     assert qemus(vm.folder) == [vm.pid()]
     assert vm.stop()
     assert not vm.stop()
     assert qemus(vm.folder) == []
-    assert {path.name for path in vm.folder.iterdir()} <= {"lock", "qemu.log", "serial.log"}
+    assert left(vm.folder) == set()
 
 
-def test_two_processes_that_start_it_at_once_share_one_machine(
-    make_vm: Callable[[str], MicroVM], cache: Path
-) -> None:
+def test_two_processes_that_start_it_at_once_share_one_machine(make_vm: MakeVm, base: Base) -> None:
     vm = make_vm("shared")
-    both = [starter(vm.folder, cache) for _ in range(2)]
+    both = [starter(vm, accelerator=base.accelerator) for _ in range(2)]
     said = [process.communicate(timeout=200)[0].split()[-1] for process in both]
-    assert said[0] == said[1] == str(vm.pid())
+    assert said == [str(vm.pid())] * 2
     assert len(qemus(vm.folder)) == 1
 
 
-def test_a_killed_qemu_is_noticed_and_replaced(make_vm: Callable[[str], MicroVM]) -> None:
-    vm = make_vm("killed")
-    vm.start(accelerator="tcg")
-    pid = vm.pid()
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while vm.pid():
-        assert time.monotonic() < deadline
-    with pytest.raises(LabError):
-        vm.forwards()
-    assert client_of(vm.start(accelerator="tcg")).ping()
+def test_restored_guests_are_several_and_share_no_random_numbers(make_vm: MakeVm) -> None:
+    one, other = make_vm("one"), make_vm("other")
+    draw = "import os; print(os.urandom(32).hex())"
+    drawn = []
+    for vm in (one, other):
+        vm.start()
+        drawn.append(vm.door.run(draw))
+    assert one.pid() != other.pid()
+    assert all(drawn) and drawn[0] != drawn[1]
 
 
-def test_a_start_killed_half_way_leaves_no_orphan(
-    make_vm: Callable[[str], MicroVM], cache: Path
-) -> None:
-    vm = make_vm("half")
-    half = starter(vm.folder, cache, memory=512)  # has no snapshot yet
-    assert half.stdout
-    assert half.stdout.readline() == "boot\n"
-    deadline = time.monotonic() + 20
-    while not list((cache / "snapshots").glob("making-*/qemu.pid")):
-        assert time.monotonic() < deadline
-    half.kill()
-    half.wait()
-    half.stdout.close()
-    assert len(qemus(cache)) == 1  # the orphan
-    assert client_of(vm.start(accelerator="tcg", memory=512)).ping()
-    assert qemus(cache) == []
-    assert not list((cache / "snapshots").glob("making-*"))
-
-
-def test_a_damaged_snapshot_means_a_cold_boot_and_a_warning(
-    make_vm: Callable[[str], MicroVM], cache: Path, image: Image
-) -> None:
-    vm = make_vm("damaged")
-    vm.start(accelerator="tcg", memory=512)
-    vm.stop()
-    found = find_snapshot(cache, image, Machine.detect(memory=512, accelerator="tcg"), [])
-    assert found
-    size = found.state.stat().st_size
-    found.state.write_bytes(os.urandom(size))
-    with pytest.warns(SnapshotWarning, match="did not load"):
-        endpoint = vm.start(accelerator="tcg", memory=512)
-    assert client_of(endpoint).ping()
-    assert not found.state.exists()
-    assert (Snapshot(found.folder).damage() or "").startswith("[Errno 2]")
-
-
-def test_a_kept_disk_outlives_the_machine(make_vm: Callable[[str], MicroVM]) -> None:
+def test_a_kept_disk_outlives_the_machine(make_vm: MakeVm) -> None:
     vm = make_vm("kept")
-    client = client_of(vm.start(accelerator="tcg", keep=True))
+    note = "/var/lib/docker/volumes/mine/_data/note"
+
+    def volumes() -> list[str]:
+        client = vm.endpoint.client()
+        found = [volume.name for volume in client.volumes.list()]
+        client.close()
+        return found
+
+    client = vm.start(keep=True).client()
     client.volumes.create("mine")
-    vm.door.run("open('/var/lib/docker/volumes/mine/_data/note', 'w').write('kept')")
+    client.close()
+    vm.door.run(f"open('{note}', 'w').write('kept')")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a machine that had to be killed warns
         vm.stop()
-    assert client_of(vm.start(accelerator="tcg")).volumes.list() == []  # a passing guest beside it
+    vm.start()
+    assert volumes() == []  # a passing guest beside it
     vm.stop()
-    client = client_of(vm.start(accelerator="tcg", keep=True))
-    assert [volume.name for volume in client.volumes.list()] == ["mine"]
-    assert vm.door.run("print(open('/var/lib/docker/volumes/mine/_data/note').read())") == "kept\n"
+    vm.start(keep=True)
+    assert volumes() == ["mine"]
+    assert vm.door.run(f"print(open('{note}').read())") == "kept\n"
     assert "recovery" not in (vm.folder / "serial.log").read_text()
 
 
-def test_a_damaged_image_is_an_error(
-    make_vm: Callable[[str], MicroVM], image: Image, tmp_path: Path
+# --- deaths ------------------------------------------------------------------------------------
+
+
+def test_a_qemu_killed_under_a_live_lab_is_one_clear_error_and_the_next_start_works(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: Base
 ) -> None:
-    vm = MicroVM(tmp_path / "bad", cache=tmp_path / "cache")
-    copy = tmp_path / "cache/images" / image.key
-    copy.mkdir(parents=True)
-    for file in image.folder.iterdir():
-        (copy / file.name).write_bytes(b"" if file.name == "disk.qcow2" else file.read_bytes())
-    with pytest.raises(EngineError, match="disk cannot be made"):
-        vm.start(accelerator="tcg")
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    monkeypatch.setenv("LABKIT_ENGINE", "vm")
+    first = connect()
+    vm = the_vm()
+    try:
+        lab = Lab()
+        box = lab.run("base", "sleep 600", name="box")
+        kill(vm)
+        for use in (
+            lambda: box.exec("true"),
+            lambda: box.namespaces(),
+            lambda: box.processes(),
+            lambda: lab.run("base", name="more"),
+            lambda: vm.forward(80),
+        ):
+            with pytest.raises(LabError) as caught:
+                use()
+            assert isinstance(caught.value, (EngineGoneError, EngineError)), repr(caught.value)
+            assert caught.value.do
+        lab.close()  # what it held is gone with the machine
+        second = connect()
+        assert second is not first
+        with Lab() as again:
+            assert again.run("base", "sleep 600", name="box").exec("echo back").stdout == "back\n"
+        assert len(qemus(tmp_path)) == 1
+        second.close()
+    finally:
+        vm.remove()
     assert qemus(tmp_path) == []
 
 
-def test_no_qemu_and_an_old_one_are_errors_that_say_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_lock_whose_holder_was_killed_holds_nobody_up(make_vm: MakeVm) -> None:
+    vm = make_vm("stale")
+    vm.start()
+    kill(vm)
+    # Everything as the dead left it: the record, the pid file, the socket, the locks, the disk.
+    assert {"vm.json", "disk.qcow2", "lock"} <= {path.name for path in vm.folder.iterdir()}
+    vm.start()
+    assert answers(vm)
+    assert len(qemus(vm.folder)) == 1
+
+
+def test_a_first_start_killed_half_way_leaves_no_orphan(base: Base, tmp_path: Path) -> None:
+    vm = MicroVM(tmp_path / "half", cache=base.copy(tmp_path / "cache"))
+    snapshots = vm.cache / "snapshots"
+    half = starter(
+        vm, memory=512, accelerator=base.accelerator
+    )  # for which there is no snapshot yet
+    assert half.stdout is not None
+    assert half.stdout.readline() == "boot\n"
+    wait_until(lambda: list(snapshots.glob("making-*/qemu.pid")), timeout=30, what="the first boot")
+    half.kill()
+    half.wait()
+    half.stdout.close()
+    assert len(qemus(vm.cache)) == 1  # the orphan
+    try:
+        vm.start(memory=512, accelerator=base.accelerator)
+        assert answers(vm)
+        assert qemus(vm.cache) == []
+        assert not list(snapshots.glob("making-*"))
+    finally:
+        vm.remove()
+
+
+# --- damage ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["state", "memory"])
+def test_a_damaged_snapshot_means_a_cold_boot_and_a_warning_that_says_why(
+    base: Base, tmp_path: Path, part: str
 ) -> None:
-    old = tmp_path / "qemu"
-    old.write_text("#!/bin/sh\necho QEMU emulator version 5.2.0 '(Debian 1:5.2)'\n")
-    old.chmod(0o755)
-    monkeypatch.setattr(machine_module, "which", lambda tool: str(old))
-    with pytest.raises(EngineError, match="too old") as caught:
-        Machine.detect()
-    assert "5.2.0" in caught.value.seen
-    monkeypatch.undo()
-    monkeypatch.setattr("labkit.engine.vm.packages.which", lambda tool: None)
-    with pytest.raises(MissingToolError, match="apt-get install"):
-        Machine.detect()
+    """The right number of bytes, all of them wrong; what it was built on stays whole."""
+    vm = MicroVM(tmp_path / "vm", cache=base.copy(tmp_path / "cache"))
+    snapshot = Snapshot(vm.cache / "snapshots" / base.snapshot.folder.name)
+    file = snapshot.folder / part
+    size = file.stat().st_size
+    file.unlink()
+    if part == "state":
+        file.write_bytes(os.urandom(size))
+    else:
+        with file.open("wb") as sparse:
+            sparse.truncate(size)  # a guest that wakes up with its memory wiped
+    try:
+        with pytest.warns(SnapshotWarning, match="did not load; booting instead"):
+            vm.start()
+        assert answers(vm)
+        assert not snapshot.state.exists()  # nobody tries it again
+        assert len(qemus(tmp_path)) == 1
+    finally:
+        vm.remove()
+    assert base.snapshot.damage() is None
 
 
-@pytest.mark.parametrize(("memory", "what"), [(128, "too little memory"), (1 << 24, "free memory")])
-def test_an_impossible_memory_size_is_refused(memory: int, what: str) -> None:
-    with pytest.raises(EngineError, match=what):
-        Machine.detect(memory=memory, accelerator="tcg")
+def test_a_shortened_snapshot_is_made_anew(base: Base, tmp_path: Path) -> None:
+    cache = base.copy(tmp_path / "cache")
+    state = cache / "snapshots" / base.snapshot.folder.name / "state"
+    state.unlink()
+    state.write_bytes(base.snapshot.state.read_bytes()[:1000])
+    assert Snapshot(state.parent).damage() == (
+        f"state has 1000 bytes instead of {base.snapshot.state.stat().st_size}"
+    )
+    vm = MicroVM(tmp_path / "vm", cache=cache)
+    stages: list[str] = []
+    try:
+        vm.start(on_progress=lambda stage, done: stages.append(stage))
+        assert answers(vm)
+    finally:
+        vm.remove()
+    assert stages == ["boot", "snapshot"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a disk at all" * 64])
+def test_a_damaged_image_is_an_error(base: Base, tmp_path: Path, content: bytes) -> None:
+    cache = base.copy(tmp_path / "cache")
+    for disk in cache.glob("*/*/disk.qcow2"):  # the image's and the snapshot's
+        disk.unlink()
+        disk.write_bytes(content)
+    for sizes in cache.glob("snapshots/*/sizes.json"):
+        sizes.unlink()
+    vm = MicroVM(tmp_path / "bad", cache=cache)
+    with pytest.raises(EngineError) as caught:
+        vm.start()
+    assert "labkit engine build" in caught.value.do
+    assert qemus(tmp_path) == []
+    assert left(vm.folder) == set()
+    assert not list(cache.glob("snapshots/making-*"))

@@ -7,60 +7,93 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machines import qemus
 
-SCENARIO = """
+# Two first starts in one user's cache, at once; then what is there is used again.
+BUILD = """
+import sys
+from pathlib import Path
+from labkit.engine.vm import build_image
+build_image(Path(sys.argv[1]) / "cache", on_progress=lambda stage, done: print(stage, flush=True))
+"""
+START = """
 import os, sys, time
 from pathlib import Path
-from labkit.engine.vm import MicroVM, build_image
-here = Path(sys.argv[1])
-build_image(here / "cache", on_progress=lambda stage, done: print(stage, flush=True))
-vm = MicroVM(here / "vm", cache=here / "cache")
-for turn in ("cold", "restored"):
-    began = time.monotonic()
-    vm.start(accelerator="tcg")
-    print(turn, f"{time.monotonic() - began:.1f}", flush=True)
-    print(vm.door.run("import os; print('guest uid', os.getuid())"), flush=True)
-    vm.stop()
+from labkit.engine.vm import MicroVM
+here, name = Path(sys.argv[1]), sys.argv[2]
+vm = MicroVM(here / "vm" / name, cache=here / "cache")
+began = time.monotonic()
+vm.start(accelerator="tcg", on_progress=lambda stage, done: print(stage, flush=True))
+print(f"started in {time.monotonic() - began:.1f} s", flush=True)
+print("guest uid", vm.door.run("import os; print(os.getuid())").strip(), flush=True)
+vm.stop()
 print("uid", os.getuid(), open("/proc/self/status").read().split("CapBnd:")[1].split()[0])
 """
+USER = 4242  # a uid and gid that nobody has
 UNPRIVILEGED = (
     "setpriv",
-    "--reuid",
-    "1000",
-    "--regid",
-    "1000",
+    f"--reuid={USER}",
+    f"--regid={USER}",
     "--clear-groups",
     "--no-new-privs",
     "--bounding-set=-all",
 )
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests are this test for a plain user")
-def test_everything_without_privilege() -> None:
-    # Not below pytest's own folder, which is root's alone.
-    here = Path(f"/var/tmp/labkit-test-{os.getpid()}")
-    here.mkdir()
-    os.chown(here, 1000, 1000)
+@pytest.fixture
+def here() -> Iterator[Path]:
+    """That user's folder; not below pytest's own, which is root's alone."""
+    place = Path(f"/var/tmp/lk-{os.getpid()}")
+    place.mkdir()
+    os.chown(place, USER, USER)
+    yield place
+    shutil.rmtree(place)
+
+
+def as_user(here: Path, code: str, *arguments: str) -> subprocess.Popen[str]:
     # This interpreter may be in a home that the user cannot enter; the system's is everybody's.
     python = ["env", f"HOME={here}", f"PYTHONPATH={':'.join(sys.path)}", "/usr/bin/python3"]
-    argv = [*UNPRIVILEGED, *python, "-c", SCENARIO, str(here)]
-    try:
-        first = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        assert first.stdout
-        while first.stdout.readline() != "unpack\n":
-            assert first.poll() is None
-        os.kill(first.pid, signal.SIGKILL)
-        first.wait()
-        first.stdout.close()
-        assert not list((here / "cache/images").glob("*/disk.qcow2"))
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=500)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("guest uid 0") == 2
-        assert "uid 1000 0000000000000000" in done.stdout
-        assert not list((here / "cache/images").glob("building-*"))
-    finally:
-        shutil.rmtree(here)
+    return subprocess.Popen(
+        [*UNPRIVILEGED, *python, "-c", code, str(here), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd="/",
+    )
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.root  # who alone can become another user; for others all the tests are this one
+def test_everything_without_privilege(here: Path) -> None:
+    first = as_user(here, BUILD)
+    assert first.stdout is not None
+    while (stage := first.stdout.readline()) != "unpack\n":
+        assert stage, first.communicate()
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert not list((here / "cache/images").glob("*/disk.qcow2"))
+
+    # Two that start the first machine at once: one builds, the other waits for it.
+    both = [as_user(here, START, name) for name in ("one", "other")]
+    said = [process.communicate(timeout=500) for process in both]
+    for process, (out, err) in zip(both, said, strict=True):
+        assert process.returncode == 0, err
+        assert "guest uid 0\n" in out
+        assert f"uid {USER} 0000000000000000\n" in out
+    stages = [set(out.splitlines()) for out, _ in said]
+    for once in ("unpack", "disk", "boot", "snapshot"):
+        assert sum(once in of_one for of_one in stages) == 1, (once, stages)
+    assert any("wait" in of_one for of_one in stages), stages
+    assert len(list((here / "cache/images").glob("*/disk.qcow2"))) == 1
+    assert len(list((here / "cache/snapshots").glob("*/state"))) == 1
+    assert not [*here.glob("cache/images/building-*"), *here.glob("cache/snapshots/making-*")]
+    assert qemus(here) == []
+
+    again = as_user(here, START, "again")
+    out, err = again.communicate(timeout=100)
+    assert again.returncode == 0, err
+    assert out.startswith("started in "), "nothing is built a second time"

@@ -1,11 +1,11 @@
 """A micro-VM with a real Docker Engine in it, for whoever has no privilege at all."""
 
-from .base import KvmWarning, build_base
+from .base import KvmWarning, build_base, choose_machine
 from .image import Image, build_image, find_image
 from .machine import MEMORY, Machine, find_qemu, why_not_kvm
 from .microvm import MicroVM, SnapshotWarning
 from .qmp import Forward
-from .snapshot import Preparation, Snapshot
+from .snapshot import Preparation, Snapshot, find_snapshot
 
 __all__ = [
     "MEMORY",
@@ -19,7 +19,9 @@ __all__ = [
     "SnapshotWarning",
     "build_base",
     "build_image",
+    "choose_machine",
     "find_image",
     "find_qemu",
+    "find_snapshot",
     "why_not_kvm",
 ]

@@ -25,7 +25,8 @@ from .lock import locked
 
 PACKAGES = (
     "docker.io",
-    "crun",
+    "bash",
+    "coreutils",
     "iptables",
     "iproute2",
     "busybox-static",

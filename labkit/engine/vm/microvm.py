@@ -65,6 +65,7 @@ class MicroVM:
         self.folder.chmod(0o700)
         with locked(self.folder / "lock", timeout=START_TIMEOUT):
             if process.pid(self.folder) and (self.folder / RECORD).exists():
+                process.assert_running(self.folder)
                 return self.endpoint
             process.kill(self.folder)  # of a start that was killed half way
             self._forget()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from labkit.errors import EngineError, EngineGoneError
+from labkit.errors import EngineError, EngineGoneError, WaitTimeoutError
 from labkit.waiting import wait_until
 
 from .machine import DOOR_PORT, ENGINE_PORT
@@ -67,21 +67,17 @@ def kill(folder: Path) -> None:
     """End the QEMU of this folder at once, if there is one."""
     if number := pid(folder):
         with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(number)
-            process.kill()
-            process.wait(10)
+            psutil.Process(number).kill()
+        # Not psutil's wait: where process 1 buries nobody, as in a pod, a zombie stays.
+        wait_until(lambda: pid(folder) is None, timeout=10, what="the end of QEMU", interval=0.01)
 
 
 def wait_ended(folder: Path, *, timeout: float) -> bool:
     """Say whether the QEMU of this folder ended within `timeout` seconds."""
-    number = pid(folder)
-    if number is None:
-        return True
-    with suppress(psutil.NoSuchProcess):
-        try:
-            psutil.Process(number).wait(timeout)
-        except psutil.TimeoutExpired:
-            return False
+    try:
+        wait_until(lambda: pid(folder) is None, timeout=timeout, what="the end of QEMU")
+    except WaitTimeoutError:
+        return False
     return True
 
 
@@ -111,7 +107,8 @@ def assert_running(folder: Path) -> None:
         raise EngineError(
             "The micro-VM stands still.",
             seen=f"status {status['status']}; {log_tail(folder)}",
-            do="io-error: free some room on the disk; internal-error: KVM fails here",
+            do="io-error: free some room on the disk, then `labkit engine stop`; "
+            "internal-error: KVM fails here",
         )
 
 

@@ -35,8 +35,8 @@ import os
 os.sync()
 with open("/proc/sys/vm/drop_caches", "w") as caches:
     caches.write("3")
-for path in ("/usr/bin/crun", "/usr/bin/containerd-shim-runc-v2", "/usr/sbin/xtables-legacy-multi"):
-    with open(path, "rb") as program:
+for name in ("sbin/runc", "bin/containerd-shim-runc-v2", "sbin/xtables-legacy-multi"):
+    with open("/usr/" + name, "rb") as program:
         program.read()
 os.sync()
 """

@@ -15,7 +15,7 @@ from IPython.utils.capture import capture_output
 from PIL import Image
 
 from labkit.errors import BadValueError, MissingToolError
-from labkit.show import bars, lines
+from labkit.show import bars, bars_beside, lines
 from labkit.show.plots import number
 
 SERIES = {
@@ -38,6 +38,21 @@ def test_lines_as_text_have_the_units_and_a_row_for_each_x() -> None:
         "100    20.5       0.1"
     )
     assert plot().alt == "Line plot, Start: time, s against count, of container, process."
+
+
+def test_bars_beside_each_other_share_one_text() -> None:
+    charts = {"Start": {"container": 0.25, "VM": 12.0}, "Memory": {"container": 3.5, "VM": 512}}
+    figure = bars_beside(charts, units=["s", "MiB"])
+    assert repr(figure).splitlines() == [
+        "           Start, s  Memory, MiB",
+        "---------  --------  -----------",
+        "container  0.25      3.5",
+        "VM         12        512",
+    ]
+    assert figure.alt == "Bar charts, Start, s; Memory, MiB: container, VM."
+    for bad in ({}, {"Start": {}}, {"Start": {"a": 1.0}, "Memory": {"b": 1.0}}):
+        with pytest.raises(BadValueError):
+            bars_beside(bad, units=["s", "MiB"][: len(bad)])
 
 
 def test_bars_as_text() -> None:

@@ -1,0 +1,144 @@
+"""What a micro-VM costs: one is started in a folder of its own, looked at, and ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from labkit import paths
+from labkit.errors import LabError
+
+from . import boot, process
+from .base import build_base
+from .machine import Machine, memory_available
+from .microvm import DISK
+
+__all__ = ["Start", "memory_available", "prepare", "start"]
+
+_WHO = """
+for name in ("osrelease", "random/boot_id"):
+    print(open(f"/proc/sys/kernel/{name}").read().strip())
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a micro-VM, up to the first answer of the engine in it, and its price."""
+
+    how: str  # "cold boot" or "restore"
+    accelerator: str  # "KVM" or "emulation"
+    seconds: float
+    cpu_seconds: float  # of QEMU's, in that time
+    size: int  # bytes: the memory that the guest has been given
+    memory: int  # bytes: QEMU's proportional set size (proc_pid_smaps(5)), as it answered
+    disk: int  # bytes that this machine alone has
+    image: int  # bytes of the files it started from, which others start from too
+    kernel: str  # the guest's release
+    boot_id: str  # the guest's
+
+
+def prepare(*, say: Callable[[str], object] = print) -> str | None:
+    """Build what a start needs, if it is not in the cache; return why that cannot be, or None.
+
+    Building takes a minute or two. Shell: `labkit engine build`.
+    """
+    told: set[str] = set()
+
+    def tell(stage: str, done: float | None) -> None:
+        if stage not in told:
+            told.add(stage)
+            waits = stage == "wait"
+            say("another process makes the VM: waiting" if waits else f"making the VM: {stage}")
+
+    try:
+        if sys.platform != "linux":
+            return "this notebook does not run on Linux"
+        Machine.detect()
+        build_base(_cache(), on_progress=tell)
+    except LabError as err:
+        return f"{err.what} {err.seen} (To change that: {err.do}.)"
+    return None
+
+
+def start(how: Literal["cold boot", "restore"]) -> Start:
+    """Start a machine, ask it who it is, weigh it, and end it. Raises as `MicroVM.start` does."""
+    image, machine, base = build_base(_cache(), on_progress=_silent)
+    with _folder() as folder:
+        begin = time.perf_counter()
+        boot.overlay(base.disk, folder / DISK)
+        if how == "cold boot":
+            boot.cold_boot(folder, _cache(), image, machine, DISK, network=False, durable=False)
+            files = [image.kernel, image.initrd, image.disk, base.disk]
+        else:
+            base.load(folder, machine, DISK, network=False)
+            files = [base.memory, base.state, image.disk, base.disk]
+        _, door = boot.wait_answering(folder, _cache(), timeout=boot.BOOT_TIMEOUT)
+        seconds = time.perf_counter() - begin
+        qemu = psutil.Process(process.pid(folder))
+        cpu, memory = qemu.cpu_times(), qemu.memory_full_info().pss
+        kernel, boot_id = door.run(_WHO).split()
+        return Start(
+            how=how,
+            accelerator="KVM" if machine.accelerator == "kvm" else "emulation",
+            seconds=seconds,
+            cpu_seconds=cpu.user + cpu.system,
+            size=machine.memory << 20,
+            memory=memory,
+            disk=_bytes_on_disk(folder.iterdir()),
+            image=_bytes_on_disk(files),
+            kernel=kernel,
+            boot_id=boot_id,
+        )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A machine's folder, which goes, and the machine with it, even if this process is killed."""
+    paths.home().mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="vm-measured-", dir=paths.home()))
+    # The guard reads from a pipe whose other end only we have: pipe(7), as the reaper does.
+    end = [sys.executable, "-m", __name__, str(folder)]
+    guard = subprocess.Popen(
+        ["sh", "-c", 'read -r _; exec "$@"', "sh", *end],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        yield folder
+    finally:
+        _end(folder)
+        guard.kill()
+        guard.communicate()
+
+
+def _end(folder: Path) -> None:
+    process.kill(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cache() -> Path:
+    return paths.cache() / "vm"
+
+
+def _bytes_on_disk(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_blocks * 512 for file in files)
+
+
+def _silent(stage: str, done: float | None) -> None:
+    """Show no progress."""
+
+
+if __name__ == "__main__":
+    _end(Path(sys.argv[1]))
