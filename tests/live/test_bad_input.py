@@ -31,9 +31,17 @@ from labkit.lab.images import build_images
 from labkit.lab.sweep import sweep_dead
 
 BUILD = """
-import json
-from labkit import LabError, connect
+import json, sys, tempfile
+from pathlib import Path
+from labkit import LabError, connect, paths
 from labkit.lab.images import build_images
+folder = Path(tempfile.mkdtemp(dir=paths.home()))
+(folder / "toolbox").mkdir()
+# A step that needs the network: a root that labkit made has all packages of its own recipes.
+(folder / "toolbox/Dockerfile").write_text(
+    "ARG ROOT=debian:trixie-slim\\nFROM ${ROOT}\\nRUN apt-get update && apt-get install -y hello\\n"
+)
+paths.images_dir = lambda: folder
 try:
     build_images(connect(), say=print, names={"toolbox"})
     print(json.dumps(None))
