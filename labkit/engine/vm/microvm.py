@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from labkit.engine.endpoint import Endpoint
-from labkit.errors import EngineGoneError, EngineRefusedError, LabError
+from labkit.errors import EngineError, EngineGoneError, EngineRefusedError, LabError
 
 from . import boot, process, snapshot
 from .base import build_base
 from .door import Door
 from .image import Image, Progress
 from .lock import locked
-from .machine import MEMORY, Machine
+from .machine import MEMORY, Machine, find_qemu
 from .qmp import Forward, monitor
 from .tls import certificates
 
@@ -61,8 +61,16 @@ class MicroVM:
         `keep` lets the disk outlive the machine: it is then always booted, never restored.
         Builds what is not in the cache.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder.chmod(0o700)
+        find_qemu()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.chmod(0o700)
+        except OSError as err:
+            raise EngineError(
+                "There is no place for the micro-VM.",
+                seen=str(err),
+                do="set LABKIT_HOME to a folder of yours",
+            ) from err
         with locked(self.folder / "lock", timeout=START_TIMEOUT):
             if process.pid(self.folder) and (self.folder / RECORD).exists():
                 process.assert_running(self.folder)
