@@ -20,7 +20,7 @@ help: ## this list
 
 lab: engine images ## open the course in JupyterLab, on a working engine
 	@eval "$$(labkit engine env)" && exec jupyter lab --ServerApp.root_dir="$(CURDIR)" \
-	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --LabApp.news_url=None \
+	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(if $(DISPLAY),,--no-browser) $(LAB_OPTIONS)
 
 setup: $(VENV)/ready ## make .venv, with labkit in it
@@ -32,6 +32,10 @@ $(VENV)/ready: pyproject.toml
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[course,authoring]'
+	@# JupyterLab asks nobody outside for news or updates, and does not ask whether it may.
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+	    >$(VENV)/share/jupyter/lab/settings/overrides.json
 	@touch $@
 
 $(VENV)/dev: $(VENV)/ready
@@ -69,7 +73,7 @@ bench: $(VENV)/dev images ## print labkit's speed beside that of what it replace
 	@for file in benchmarks/bench_*.py; do python $$file || exit 1; done
 
 binder-twin: $(VENV)/dev engine ## run the course as a Binder pod would, and print what it took
-	LABKIT_TWIN_CHAPTERS="00 01 02" pytest -s tests/binder $(TEST_OPTIONS)
+	LABKIT_TWIN_CHAPTERS="00 01 02" pytest -s tests/binder/test_twin.py $(TEST_OPTIONS)
 
 clean: ## remove what labs left, stop the private engine, remove build files
 	@if [ -x $(BIN)/labkit ]; then labkit clean; labkit engine stop; fi

@@ -532,7 +532,7 @@ print(why_not or "A VM can be started here.")
 # And there are two ways to run one. With **KVM**, a part of Linux, the real processor executes the
 # guest's instructions itself. Where a processor cannot do that, or nobody may ask it to, QEMU
 # **emulates** the guest's: it translates its instructions, bit by bit, into some of its own. That
-# works everywhere, without any privilege, and takes many times as long.
+# works everywhere, without any privilege, at the price of that translation.
 #
 # **Predict.** We start the VM cold, then from its snapshot, and wait each time until the engine in
 # it answers. How long does each take: minutes, seconds, less? And how much memory is it?

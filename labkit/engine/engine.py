@@ -29,8 +29,8 @@ PROBE_LABEL = "labkit.probe"
 
 _MEANING = {
     "docker": "one that was already running",
-    "private": "one of labkit's own, which `labkit engine stop` ends",
-    "vm": "in a micro-VM of labkit's own, which `labkit engine stop` ends",
+    "private": "one of labkit's own; to end it: labkit engine stop",
+    "vm": "in a micro-VM of labkit's own; to end it: labkit engine stop",
 }
 
 

@@ -6,7 +6,6 @@ always stopped by its own pid. Source: dockerd(8).
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ from labkit.engine import discovery
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import BadValueError, EngineError, EngineTimeoutError, LabError, MissingToolError
 from labkit.kernel import parse_mountinfo
+from labkit.lock import locked
 from labkit.sdk import translated
 from labkit.waiting import wait_until
 
@@ -221,8 +221,7 @@ class PrivateEngine:
         """Let one process at a time start or stop this engine."""
         # Not 0700: a container whose root is remapped must be able to walk to its layers.
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.folder / "lock"):
             yield
 
 

@@ -17,39 +17,21 @@ from labkit.kernel.capabilities import (
     to_mask,
 )
 from labkit.kernel.cgroups import (
-    CPU_FILES_V1,
-    CPU_FILES_V2,
-    CPUSET_FILES_V1,
-    CPUSET_FILES_V2,
-    FREEZER_FILES_V1,
-    FREEZER_FILES_V2,
-    IO_FILES_V1,
-    IO_FILES_V2,
-    MEMORY_FILES_V1,
-    MEMORY_FILES_V2,
-    PIDS_FILES_V1,
-    PIDS_FILES_V2,
     CgroupEntry,
     CgroupMounts,
-    CpusetState,
-    CpuState,
-    FreezerState,
-    IoState,
-    MemoryState,
-    PidsState,
     cgroup_dirs,
     cgroup_mounts,
-    cpu_state,
-    cpuset_state,
-    freezer_state,
-    io_state,
-    memory_state,
     parse_proc_cgroup,
-    pids_state,
 )
+from labkit.kernel.cpu import CPU_FILES_V1, CPU_FILES_V2, CpuState, cpu_state
+from labkit.kernel.cpuset import CPUSET_FILES_V1, CPUSET_FILES_V2, CpusetState, cpuset_state
+from labkit.kernel.freezer import FREEZER_FILES_V1, FREEZER_FILES_V2, FreezerState, freezer_state
 from labkit.kernel.idmaps import IdMap, IdRange, parse_id_map
+from labkit.kernel.io import IO_FILES_V1, IO_FILES_V2, IoState, io_state
+from labkit.kernel.memory import MEMORY_FILES_V1, MEMORY_FILES_V2, MemoryState, memory_state
 from labkit.kernel.mounts import Mount, OverlayDirs, overlay_dirs, parse_mountinfo
 from labkit.kernel.namespaces import KINDS, Namespace, Namespaces
+from labkit.kernel.pids import PIDS_FILES_V1, PIDS_FILES_V2, PidsState, pids_state
 from labkit.kernel.processes import Process, parse_process
 
 __all__ = [

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +14,7 @@ from labkit.errors import CourseError
 from labkit.lab import debianroot
 from labkit.lab.roots import Say, ensure_root, import_error
 from labkit.lab.tarball import pack
+from labkit.lock import locked
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -99,7 +97,12 @@ def build_images(engine: Engine, *, say: Say, names: set[str] | None = None) -> 
     Raises ImageBuildError, DiskFullError, MissingToolError. Shell: `docker build images/NAME`.
     """
     built = []
-    with _one_at_a_time(say):
+    paths.home().mkdir(parents=True, exist_ok=True)
+    # Two notebooks that start at once must not build the same image twice.
+    with locked(
+        paths.home() / "images.lock",
+        on_wait=lambda: say("another labkit is making the images; waiting for it"),
+    ):
         for image in lab_images():
             if names is not None and image.name not in names:
                 continue
@@ -161,16 +164,3 @@ def _read(folder: Path) -> LabImage:
     if named.startswith("labkit/"):
         return LabImage(folder.name, named.removeprefix("labkit/"), files)
     return LabImage(folder.name, f"root-{named.partition(':')[0]}", files)
-
-
-@contextmanager
-def _one_at_a_time(say: Say) -> Iterator[None]:
-    """Two notebooks that start at once must not build the same image twice."""
-    paths.home().mkdir(parents=True, exist_ok=True)
-    with (paths.home() / "images.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another labkit is making the images; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

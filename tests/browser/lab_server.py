@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -25,7 +24,6 @@ START = 240  # seconds: on an engine that has no lab images yet, they are made f
 END = 20  # seconds for the server and its kernels
 CLEAN = 10  # seconds until nothing of a lab remains, as promised
 ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+/\S*token=\w+")
-NEWS = "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 
 
 class LabServer:
@@ -140,9 +138,7 @@ def wait_until(true: Callable[[], bool], timeout: float) -> None:
 def _environ(folder: Path) -> dict[str, str]:
     """The environment of a learner with no settings, no progress, and no `make` above them."""
     settings = folder / "settings"
-    (settings / NEWS).parent.mkdir(parents=True)
-    # No machine outside is asked anything, and no invitation to read the news covers the page.
-    (settings / NEWS).write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    settings.mkdir()
     inherited = {
         name: value
         for name, value in os.environ.items()

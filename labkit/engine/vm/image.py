@@ -19,9 +19,9 @@ from pathlib import Path
 from labkit import debian
 from labkit.debian import ARCHITECTURES
 from labkit.errors import DiskFullError
+from labkit.lock import locked
 
 from . import rootfs
-from .lock import locked
 
 PACKAGES = (
     "docker.io",

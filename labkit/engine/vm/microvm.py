@@ -10,12 +10,12 @@ from typing import Literal
 
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import EngineError, EngineGoneError, EngineRefusedError, LabError
+from labkit.lock import locked
 
 from . import boot, process, snapshot
 from .base import build_base
 from .door import Door
 from .image import Image, Progress
-from .lock import locked
 from .machine import MEMORY, Machine, find_qemu
 from .qmp import Forward, monitor
 from .tls import certificates

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import DiskFullError, EngineError
+from labkit.lock import locked
 from labkit.waiting import wait_until
 
 from . import boot, process
 from .image import Image, Progress
-from .lock import locked
 from .machine import Machine
 from .qmp import Qmp, monitor
 from .tls import certificates

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from labkit.debian import need
 from labkit.errors import EngineError
-
-from .lock import locked
+from labkit.lock import locked
 
 DAYS = "3650"
 SERVER = ("ca.pem", "server.pem", "server-key.pem")  # what the guest gets

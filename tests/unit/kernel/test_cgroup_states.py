@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from labkit import kernel as k
 from labkit.errors import BadValueError
-from labkit.kernel import cgroups as k
 from labkit.kernel.cpu import weight_from_shares
 
 from .conftest import Machine
