@@ -632,9 +632,9 @@ print("the log ends:          ", job.logs().splitlines()[-1])
 
 # %% [markdown]
 # An exit code above 128 says that a signal ended it: 137 is 128 + 9, and 9 is KILL. If the kernel
-# had killed it because memory ran out (chapter 03), the second line would say `True`. It says
-# `False`: somebody who had the right to sent the signal. And the word `done`, which `job` prints at
-# its proper end, is missing.
+# had killed it because memory ran out (chapter 03), the engine would as a rule have heard of it,
+# and the second line would say `True`. It says `False`: somebody who had the right to sent the
+# signal. And the word `done`, which `job` prints at its proper end, is missing.
 #
 # In a terminal: `docker inspect -f '{{.State.ExitCode}} {{.State.OOMKilled}}' NAME`.
 #

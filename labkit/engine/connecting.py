@@ -40,7 +40,7 @@ def connect(*, kind: str | None = None) -> Engine:
         )
     key = (wanted, *(os.environ.get(name, "") for name in ("DOCKER_HOST", "LABKIT_HOME")))
     engine = _connected.get(key)
-    if engine is None or discovery.why_not(engine.endpoint) is not None:
+    if engine is None or not engine.answers():
         if engine is not None:
             engine.close()
         engine = _connected[key] = _connect(wanted)

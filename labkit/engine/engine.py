@@ -15,7 +15,7 @@ from labkit.engine import discovery
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
-from labkit.errors import ImageNotFoundError
+from labkit.errors import ImageNotFoundError, LabError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
 from labkit.table import Shown, Table
@@ -64,6 +64,22 @@ class Engine(Shown):
         """The Docker SDK's client, for whatever labkit does not do."""
         with translated("connect"):
             return self.endpoint.client()
+
+    @cached_property
+    def _pulse(self) -> docker.DockerClient:
+        """A client that does not wait long."""
+        return self.endpoint.client(timeout=discovery.PING_TIMEOUT)
+
+    def answers(self) -> bool:
+        """Whether the engine is there now; over a connection that is kept, since it is asked often.
+
+        Shell: `docker version`.
+        """
+        try:
+            with translated("answer a ping"):
+                return bool(self._pulse.ping())
+        except LabError:
+            return False
 
     @cached_property
     def facts(self) -> EngineFacts:
@@ -143,15 +159,17 @@ class Engine(Shown):
         """Where a port is published so that this machine alone reaches it, if the two are one."""
         return "127.0.0.1" if self.endpoint.socket_path else "0.0.0.0"
 
-    def reach(self, port: int, protocol: str = "tcp") -> tuple[str, int]:
-        """The address and port at which this machine reaches a published port of the engine's."""
+    def reach(self, port: int, protocol: str = "tcp", *, bound_to: str = "") -> tuple[str, int]:
+        """The address and port at which this machine reaches a published port of the engine's.
+
+        `bound_to` is the engine's address that it is published at.
+        """
         address = urlsplit(self.endpoint.url)
         distant = address.scheme in ("tcp", "ssh", "http", "https")
         return (address.hostname if distant else None) or "127.0.0.1", port
 
     def close(self) -> None:
-        """Let go of the client and of the probe, if there is one; the engine goes on."""
-        if "host" in self.__dict__:
-            self.__dict__.pop("host").close()
-        if "client" in self.__dict__:
-            self.__dict__.pop("client").close()
+        """Let go of the clients and of the probe, if there are any; the engine goes on."""
+        for held in ("host", "client", "_pulse"):
+            if held in self.__dict__:
+                self.__dict__.pop(held).close()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from labkit import paths
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.engine import Engine
 from labkit.engine.vm import MicroVM
-from labkit.errors import EngineRefusedError
 from labkit.host import GuestHost, Host
 
 Tell = Callable[[str, float | None], None]
@@ -48,16 +47,11 @@ class VmEngine(Engine):
 
     @property
     def publish_address(self) -> str:
-        # The guest is reached by QEMU alone, at its network card.
-        return "0.0.0.0"
+        return "127.0.0.1"  # of the guest: QEMU leads there from our own
 
-    def reach(self, port: int, protocol: str = "tcp") -> tuple[str, int]:
+    def reach(self, port: int, protocol: str = "tcp", *, bound_to: str = "") -> tuple[str, int]:
         """Forward a port of the guest's to loopback: the same one, if that is free."""
-        kind: Literal["tcp", "udp"] = "udp" if protocol == "udp" else "tcp"
-        try:
-            return "127.0.0.1", self.vm.forward(port, kind, host_port=port)
-        except EngineRefusedError:
-            return "127.0.0.1", self.vm.forward(port, kind)
+        return "127.0.0.1", self.vm.publish(port, protocol, bound_to=bound_to)
 
 
 def start_vm(*, tried: Sequence[Attempt] = (), **options: Any) -> VmEngine:

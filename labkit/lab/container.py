@@ -18,6 +18,7 @@ from labkit.host import Cgroup
 from labkit.kernel import CapabilitySets, IdMap
 from labkit.lab import labels
 from labkit.lab.execution import Output, execute
+from labkit.lab.sizes import show_size
 from labkit.lab.tarball import pack, unpack_one
 from labkit.lab.views import MountTable, NamespaceTable, ProcessTable
 from labkit.sdk import translated
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXEC_TIMEOUT = 60.0  # seconds
 WAIT_TIMEOUT = 30.0
+KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
+KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
 LOG_TAIL = 20  # lines of a dead container's log that its error shows
 LISTEN = "0A"  # the state of a listening socket in /proc/net/tcp
 
@@ -343,7 +346,8 @@ class Container:
                 seen=", ".join(self.docker.ports) or "no published port",
                 do=f"start it with `ports=[{port!r}]`",
             )
-        return self.engine.reach(int(bindings[0]["HostPort"]), key.rpartition("/")[2])
+        number, protocol = int(bindings[0]["HostPort"]), key.rpartition("/")[2]
+        return self.engine.reach(number, protocol, bound_to=bindings[0]["HostIp"])
 
     def url(self, port: int, *, scheme: str = "http") -> str:
         """The address of a published port, as this machine reaches it."""
@@ -382,7 +386,12 @@ class Container:
     def _exited(self, why: str) -> ContainerExitedError:
         state = self.inspect()["State"]
         code, tail = int(state["ExitCode"]), self.logs(tail=LOG_TAIL)
-        oom = ", killed by the kernel for want of memory" if state.get("OOMKilled") else ""
+        memory = int(self.docker.attrs["HostConfig"].get("Memory") or 0)
+        oom = ""
+        if state.get("OOMKilled"):
+            oom = ", killed by the kernel for want of memory"
+        elif code == KILLED and memory:  # one such death in a hundred escapes Engine 20.10
+            oom = f", killed; it may use {show_size(memory)} of memory"
         return ContainerExitedError(
             f"The container {self.name!r} is not running: {why}.",
             exit_code=code,

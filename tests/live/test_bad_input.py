@@ -102,10 +102,15 @@ def test_a_container_that_exits_at_once(lab: Lab) -> None:
 
 
 def test_a_container_killed_for_want_of_memory_says_so(lab: Lab) -> None:
-    box = lab.run("base", "tail /dev/zero", name="hungry", memory="8m")
-    assert box.wait_exit() == 137
-    with pytest.raises(ContainerExitedError, match="want of memory"):
-        _ = box.pid
+    for number in range(3):  # Engine 20.10 misses one in a hundred
+        box = lab.run("base", "tail /dev/zero", name=f"hungry{number}", memory="8m")
+        assert box.wait_exit() == 137
+        seen = box.inspect()["State"]["OOMKilled"]
+        with pytest.raises(ContainerExitedError, match="want of memory" if seen else "8.0 MiB"):
+            _ = box.pid
+        if seen:
+            return
+    pytest.fail("the engine saw none of three")
 
 
 def test_no_engine() -> None:

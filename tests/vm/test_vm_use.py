@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import Base
 
@@ -122,6 +126,44 @@ def test_udp_is_forwarded_too(vm: MicroVM) -> None:
             sender.sendto(b"ping", ("127.0.0.1", port))
         assert stream.readline() == b"b'ping'\n"
     vm.unforward(port, "udp")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+def test_what_others_publish_is_reached_as_long_as_it_runs(engine: VmEngine, address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+    command = ["sh", "-c", "echo hello > /index.html; exec httpd -f -p 80 -h /"]
+    box = engine.client.containers.run(  # as a terminal's `docker run -p` does
+        "labkit/base", command, ports={"80/tcp": (address, port)}, detach=True
+    )
+    try:
+        assert fetch(f"http://127.0.0.1:{port}") == b"hello\n"
+        box.restart(timeout=0)
+        assert fetch(f"http://127.0.0.1:{port}") == b"hello\n"
+    finally:
+        box.remove(force=True)
+    wait_until(lambda: refused(port), timeout=10, what="the port to be closed", interval=0.1)
+
+
+def refused(port: int) -> bool:
+    """Whether nothing listens on this port of our loopback."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def followers(vm: MicroVM) -> list[int]:
+    """The processes that forward for this machine."""
+    wanted = ["labkit.engine.vm.publish", str(vm.folder), str(vm.cache)]
+    found = psutil.process_iter(["pid", "cmdline"])
+    return [one.pid for one in found if (one.info["cmdline"] or [])[-3:] == wanted]
+
+
+def test_the_follower_of_ports_ends_with_the_machine(make_vm: Callable[[str], MicroVM]) -> None:
+    vm = make_vm("followed")
+    vm.start()
+    wait_until(lambda: len(followers(vm)) == 1, timeout=10, what="the follower")
+    os.kill(vm.pid() or 0, signal.SIGKILL)
+    wait_until(lambda: not followers(vm), timeout=10, what="the follower's end", interval=0.1)
 
 
 # --- the command line --------------------------------------------------------------------------

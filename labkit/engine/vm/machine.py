@@ -36,7 +36,13 @@ COMMAND_LINE = "console={console} quiet panic=-1"
 # programs at random addresses (personality(2), ADDR_NO_RANDOMIZE) are translated anew each time
 # they start: without that a `docker run` takes half the CPU time.
 EMULATED = " no5lvl mitigations=off tsc=reliable nowatchdog norandmaps"
-_TARGETS = {"x86_64": ("q35", "ttyS0"), "aarch64": ("virt,gic-version=max", "ttyAMA0")}
+# The board, the serial console, and the CPU to emulate. On a CPU that says it is fast at them
+# (erms, fsrm) Linux clears and copies pages with `rep stosb` and `rep movsb`, which QEMU emulates a
+# byte at a time: without the two flags a `docker run` takes a fifth less.
+_TARGETS = {
+    "x86_64": ("q35", "ttyS0", "max,-erms,-fsrm"),
+    "aarch64": ("virt,gic-version=max", "ttyAMA0", "max"),
+}
 _KVM_GET_API_VERSION, _KVM_CREATE_VM = 0xAE00, 0xAE01
 
 
@@ -104,7 +110,7 @@ class Machine:
 
     def devices(self, disk: str, *, network: bool, durable: bool) -> list[str]:
         """The arguments that make the machine: board, CPUs, disk, network card, serial line."""
-        board, _ = _TARGETS[platform.machine()]
+        board, _, emulated = _TARGETS[platform.machine()]
         kvm = self.accelerator == "kvm"
         doors = "".join(
             f",hostfwd=tcp:127.0.0.1:0-10.0.2.15:{port}" for port in (ENGINE_PORT, DOOR_PORT)
@@ -122,7 +128,7 @@ class Machine:
             "-accel",
             "kvm" if kvm else f"tcg,thread=multi,tb-size={TB_SIZE}",
             "-cpu",
-            "host" if kvm else "max",
+            "host" if kvm else emulated,
             "-smp",
             str(self.cpus),
             "-m",
@@ -157,7 +163,7 @@ class Machine:
 
     def boot(self, image: Image, initrd: str) -> list[str]:
         """The arguments for a cold boot."""
-        _, console = _TARGETS[platform.machine()]
+        _, console, _ = _TARGETS[platform.machine()]
         return [
             "-kernel",
             str(image.kernel),

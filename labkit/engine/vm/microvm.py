@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -26,6 +28,8 @@ RESTORE_TIMEOUT = 30.0  # seconds; about one is usual
 DISK = "disk.qcow2"  # thrown away at stop
 KEPT = "kept.qcow2"  # outlives the machine; a start without `keep` leaves it alone
 RECORD = "vm.json"
+# Where a forwarded port leads in the guest: to its network card, or its loopback.
+CARD, LOOPBACK = "10.0.2.15", "127.0.0.1"
 
 
 class SnapshotWarning(UserWarning):
@@ -99,6 +103,7 @@ class MicroVM:
                 "cpus": machine.cpus,
             }
             (self.folder / RECORD).write_text(json.dumps(record))
+            self._follow()
             return endpoint
 
     def _run(
@@ -125,6 +130,12 @@ class MicroVM:
         boot.cold_boot(self.folder, self.cache, image, machine, name, network=network, durable=keep)
         return boot.wait_answering(self.folder, self.cache, timeout=boot.BOOT_TIMEOUT)
 
+    def _follow(self) -> None:
+        """Start the process that forwards what containers publish; see `publish`."""
+        argv = [sys.executable, "-m", "labkit.engine.vm.publish", str(self.folder), str(self.cache)]
+        environ = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        process.detach(self.folder, argv, log="publish.log", environ=environ)
+
     # --- using -------------------------------------------------------------------------------
 
     def pid(self) -> int | None:
@@ -142,23 +153,26 @@ class MicroVM:
         return Door(int(str(self._record()["door"])), certificates(self.cache))
 
     def forward(
-        self, guest_port: int, protocol: Literal["tcp", "udp"] = "tcp", *, host_port: int = 0
+        self,
+        guest_port: int,
+        protocol: str = "tcp",
+        *,
+        host_port: int = 0,
+        guest_address: str = CARD,
     ) -> int:
         """Let a loopback port of this machine lead to a port of the guest; return its number.
 
         `host_port` 0 takes any free one. Asked twice, it answers the same. Raises
         `EngineRefusedError` if the port is taken. The same: `hostfwd_add` in QEMU's monitor.
         """
+        there = (protocol, guest_address, guest_port)
         with locked(self.folder / "forward.lock", timeout=30), monitor(self.folder) as qemu:
             before = qemu.forwards()
             for known in before:
-                if (known.protocol, known.guest_port) == (protocol, guest_port) and host_port in (
-                    0,
-                    known.host_port,
-                ):
+                if known.there == there and host_port in (0, known.host_port):
                     return known.host_port
             said = qemu.human(
-                f"hostfwd_add net {protocol}:127.0.0.1:{host_port}-10.0.2.15:{guest_port}"
+                f"hostfwd_add net {protocol}:127.0.0.1:{host_port}-{guest_address}:{guest_port}"
             )
             new = [f.host_port for f in qemu.forwards() if f not in before]
         if not new:
@@ -169,7 +183,18 @@ class MicroVM:
             )
         return new[0]
 
-    def unforward(self, host_port: int, protocol: Literal["tcp", "udp"] = "tcp") -> None:
+    def publish(self, port: int, protocol: str = "tcp", *, bound_to: str = "") -> int:
+        """Forward a port that a container publishes: by its own number, if that is free.
+
+        What is bound to the guest's loopback alone is reached there.
+        """
+        address = LOOPBACK if bound_to.startswith("127.") else CARD
+        try:
+            return self.forward(port, protocol, host_port=port, guest_address=address)
+        except EngineRefusedError:
+            return self.forward(port, protocol, guest_address=address)
+
+    def unforward(self, host_port: int, protocol: str = "tcp") -> None:
         """Take a forwarded port back (`hostfwd_remove`)."""
         with locked(self.folder / "forward.lock", timeout=30), monitor(self.folder) as qemu:
             qemu.human(f"hostfwd_remove net {protocol}:127.0.0.1:{host_port}")

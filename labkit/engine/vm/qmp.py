@@ -29,7 +29,13 @@ class Forward:
 
     protocol: str  # tcp or udp
     host_port: int
+    guest_address: str
     guest_port: int
+
+    @property
+    def there(self) -> tuple[str, str, int]:
+        """Where it leads."""
+        return self.protocol, self.guest_address, self.guest_port
 
 
 class Qmp:
@@ -74,11 +80,14 @@ class Qmp:
     def forwards(self) -> list[Forward]:
         """Return the forwarded ports (`info usernet`)."""
         rows = re.findall(
-            r"^\s*(TCP|UDP)\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)\s+\S+\s+(\d+)",
+            r"^\s*(TCP|UDP)\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)\s+(\S+)\s+(\d+)",
             self.human("info usernet"),
             re.MULTILINE,
         )
-        return [Forward(protocol.lower(), int(host), int(guest)) for protocol, host, guest in rows]
+        return [
+            Forward(protocol.lower(), int(host), address, int(guest))
+            for protocol, host, address, guest in rows
+        ]
 
 
 @contextmanager
