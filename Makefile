@@ -70,7 +70,8 @@ course: images ## make the notebooks anew from course/
 	labkit course build
 
 bench: $(VENV)/dev images ## print labkit's speed beside that of what it replaces
-	@for file in benchmarks/bench_*.py; do python $$file || exit 1; done
+	@missed=; for file in benchmarks/bench_*.py; do python $$file || missed="$$missed $$file"; done; \
+	    [ -z "$$missed" ] || { echo "targets missed in:$$missed" >&2; exit 1; }
 
 binder-twin: $(VENV)/dev engine ## run the course as a Binder pod would, and print what it took
 	LABKIT_TWIN_CHAPTERS="00 01 02" pytest -s tests/binder/test_twin.py $(TEST_OPTIONS)
