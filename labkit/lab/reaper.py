@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from contextlib import suppress
 
+from labkit.detached import detach
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import LabError
 from labkit.sdk import translated
@@ -31,19 +31,8 @@ class Reaper:
             key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")
         }
         reading, self._writing = os.pipe()
-        # A session of its own: an interrupt or hang-up of the notebook's must not reach it.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "labkit.lab.reaper"],
-            stdin=reading,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            env={**environment, **endpoint.environ(), "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
+        self.pid = detach(__name__, stdin=reading, environ={**environment, **endpoint.environ()})
         os.close(reading)
-        self.pid = process.pid
-        process.returncode = 0  # it outlives us: not ours to wait for, nor to warn about
 
     def tell(self, word: str, lab: str) -> None:
         """Say `open`, `done` or `drop` of a lab."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import warnings
 from pathlib import Path
 from typing import Literal
 
+from labkit.detached import detach
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import EngineError, EngineGoneError, EngineRefusedError, LabError
 from labkit.lock import locked
@@ -132,9 +132,7 @@ class MicroVM:
 
     def _follow(self) -> None:
         """Start the process that forwards what containers publish; see `publish`."""
-        argv = [sys.executable, "-m", "labkit.engine.vm.publish", str(self.folder), str(self.cache)]
-        environ = {"PYTHONPATH": os.pathsep.join(sys.path)}
-        process.detach(self.folder, argv, log="publish.log", environ=environ)
+        detach("labkit.engine.vm.publish", str(self.folder), str(self.cache), environ=os.environ)
 
     # --- using -------------------------------------------------------------------------------
 

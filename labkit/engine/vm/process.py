@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +24,18 @@ def spawn(folder: Path, argv: list[str]) -> None:
     """Start QEMU with `folder` as its working directory and wait for its monitor."""
     for name in (PID_FILE, SOCKET, SERIAL):
         (folder / name).unlink(missing_ok=True)
-    number = detach(folder, [*argv, "-pidfile", PID_FILE], log=LOG)
+    # Its own session: Ctrl-C in a terminal and the end of a notebook are not its business.
+    number = os.posix_spawn(
+        "/bin/sh",
+        ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv, "-pidfile", PID_FILE],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(folder / LOG), _LOG_FLAGS, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
     def monitored() -> bool:
         ended, status = os.waitpid(number, os.WNOHANG)
@@ -38,22 +48,6 @@ def spawn(folder: Path, argv: list[str]) -> None:
         return (folder / SOCKET).exists() and (folder / PID_FILE).exists()
 
     wait_until(monitored, timeout=20, what="QEMU's monitor", interval=0.01)
-
-
-def detach(folder: Path, argv: list[str], *, log: str, environ: Mapping[str, str] = {}) -> int:
-    """Start a program in `folder` that goes on without us; return its pid."""
-    # Its own session: Ctrl-C in a terminal and the end of a notebook are not its business.
-    return os.posix_spawn(
-        "/bin/sh",
-        ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv],
-        {**os.environ, **environ},
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(folder / log), _LOG_FLAGS, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-    )
 
 
 def pid(folder: Path) -> int | None:
