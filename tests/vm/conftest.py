@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pytest
+from machines import Base
 
 from labkit import Lab, paths
 from labkit.engine import Endpoint, Engine, VmEngine
-from labkit.engine.vm import Image, Machine, MicroVM, Preparation, build_base
-from labkit.engine.vm.snapshot import Snapshot
+from labkit.engine.vm import MicroVM, Preparation, build_base
 from labkit.lab.images import build_images, recipe_of_all
-
-
-@dataclass(frozen=True)
-class Base:
-    """What every machine of these tests begins from."""
-
-    cache: Path
-    image: Image
-    machine: Machine
-    snapshot: Snapshot
-
-    @property
-    def accelerator(self) -> Literal["kvm", "tcg"]:
-        return "kvm" if self.machine.accelerator == "kvm" else "tcg"
-
-    def copy(self, place: Path) -> Path:
-        """A cache of links to this base's files, in which a test may damage what it likes."""
-        # Not the locks, which are each cache's own, nor what older recipes left.
-        kept = {"images", "snapshots", "tls", self.image.key, self.snapshot.folder.name}
-
-        def ignore(folder: str, names: list[str]) -> set[str]:
-            return {one for one in names if Path(folder, one).is_dir() and one not in kept} | {
-                one for one in names if one.endswith("lock")
-            }
-
-        shutil.copytree(self.cache, place, copy_function=os.symlink, ignore=ignore)
-        return place
 
 
 @pytest.fixture(scope="session")

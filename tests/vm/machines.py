@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from labkit.engine.vm import MEMORY, MicroVM
+from labkit.engine.vm import MEMORY, Image, Machine, MicroVM
+from labkit.engine.vm.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Base:
+    """What every machine of these tests begins from."""
+
+    cache: Path
+    image: Image
+    machine: Machine
+    snapshot: Snapshot
+
+    @property
+    def accelerator(self) -> Literal["kvm", "tcg"]:
+        return "kvm" if self.machine.accelerator == "kvm" else "tcg"
+
+    def copy(self, place: Path) -> Path:
+        """A cache of links to this base's files, in which a test may damage what it likes."""
+        # Not the locks, which are each cache's own, nor what older recipes left.
+        kept = {"images", "snapshots", "tls", self.image.key, self.snapshot.folder.name}
+
+        def ignore(folder: str, names: list[str]) -> set[str]:
+            return {one for one in names if Path(folder, one).is_dir() and one not in kept} | {
+                one for one in names if one.endswith("lock")
+            }
+
+        shutil.copytree(self.cache, place, copy_function=os.symlink, ignore=ignore)
+        return place
+
 
 START = """
 import sys
 from pathlib import Path
-from labkit.engine.vm import MEMORY, MicroVM
+from labkit.engine.vm import MEMORY, Image, Machine, MicroVM
+from labkit.engine.vm.snapshot import Snapshot
 vm = MicroVM(Path(sys.argv[1]), cache=Path(sys.argv[2]))
 vm.start(
     memory=int(sys.argv[3]),

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Base
-from machines import qemus
+from machines import Base, qemus
 
 from labkit import connect
 from labkit.engine.vm import Machine, MicroVM, build_image

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Base
-from machines import answers, qemus, starter
+from machines import Base, answers, qemus, starter
 
 from labkit import Lab, connect
 from labkit.engine import the_vm

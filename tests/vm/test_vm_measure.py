@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Base
+from machines import Base
 
 from labkit import paths
 from labkit.engine.vm import measure, process

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Base
+from machines import Base
 
 from labkit import Lab, connect
 from labkit.engine import VmEngine, the_vm

@@ -57,8 +57,10 @@ def pid(folder: Path) -> int | None:
     """
     with suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int((folder / PID_FILE).read_text()))
-        here = Path(process.cwd()).samefile(folder) and "labkit-vm" in process.cmdline()
-        if here and process.status() != psutil.STATUS_ZOMBIE:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            # The first thread has ended; the others may still hold the disk.
+            return process.pid if process.num_threads() > 1 else None
+        if Path(process.cwd()).samefile(folder) and "labkit-vm" in process.cmdline():
             return process.pid
     return None
 
