@@ -53,7 +53,7 @@ def test_a_killed_measurement_leaves_nothing(home: Path) -> None:
         )
         measuring.send_signal(signal.SIGKILL)
     wait_until(lambda: not list(home.iterdir()), timeout=30, what="the folder's end")
-    assert not Path(f"/proc/{pid}").exists()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), timeout=10, what="QEMU's burial")
 
 
 def test_where_there_can_be_no_vm_it_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
