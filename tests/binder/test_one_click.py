@@ -1,4 +1,4 @@
-"""The dev container: well-formed, and it calls what the Makefile has."""
+"""One click: the dev container and the badge are well-formed, and lead to what there is."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def test_the_dev_container_runs_what_there_is() -> None:
     (engine,) = settings["features"]
     assert re.fullmatch(r"ghcr\.io/devcontainers/features/docker-in-docker:\d+", engine)
     assert settings["forwardPorts"] == [8888]
+
+
+def test_the_badge_of_binder_opens_a_notebook_that_is_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(
+        r"\(https://mybinder\.org/v2/gh/\w+/labkit/HEAD\?urlpath=lab/tree/(\S+)\)", readme
+    )
+    assert found is not None
+    assert (ROOT / found[1]).is_file()
