@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What a private engine and its images are made of, and what the tests compare labkit with.
-ENGINE_PACKAGES := docker.io iptables
+# Debian 13 has the command line in a package of its own.
+ENGINE_PACKAGES := docker.io iptables docker-cli?
 IMAGE_PACKAGES := debian-archive-keyring
 VM_PACKAGES := qemu-system-x86 qemu-utils fakeroot e2fsprogs openssl debian-archive-keyring
 TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin podman procps util-linux $(VM_PACKAGES)

@@ -23,7 +23,7 @@ from labkit.lab.images import is_built, lab_images
 SPEED = {
     "kvm": "faster than emulated: no instruction is translated",
     "tcg": "it starts in about 1 s from its snapshot, in 10 to 15 s without; "
-    "a container in 2 to 3 s",
+    "a container in about 2 s",
 }
 
 

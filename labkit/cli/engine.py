@@ -88,7 +88,7 @@ def status() -> None:
 @app.command()
 def env(kind: Kind = None) -> None:
     """Print what points `docker` at the engine: `eval "$(labkit engine env)"`."""
-    for name, value in connect(kind=kind).endpoint.environ().items():
+    for name, value in connect(kind=kind).environ().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 

@@ -154,6 +154,10 @@ class Engine(Shown):
         except (OSError, ValueError):
             return None
 
+    def environ(self) -> dict[str, str]:
+        """The environment in which `docker` talks to this engine."""
+        return self.endpoint.environ()
+
     @property
     def publish_address(self) -> str:
         """Where a port is published so that this machine alone reaches it, if the two are one."""

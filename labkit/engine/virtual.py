@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,7 +12,7 @@ from labkit import paths
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.engine import Engine
-from labkit.engine.vm import MicroVM
+from labkit.engine.vm import MicroVM, find_image
 from labkit.host import GuestHost, Host
 
 Tell = Callable[[str, float | None], None]
@@ -44,6 +46,20 @@ class VmEngine(Engine):
     @property
     def sight(self) -> str:
         return GuestHost.how
+
+    def environ(self) -> dict[str, str]:
+        """As every engine's; where there is no `docker`, with ours, its Compose and its buildx."""
+        environ = super().environ()
+        image = find_image(self.vm.cache)
+        if shutil.which("docker") or image is None:
+            return environ
+        config = paths.home() / "docker-cli"
+        config.mkdir(parents=True, exist_ok=True, mode=0o700)
+        plugins = config / "cli-plugins"
+        plugins.unlink(missing_ok=True)
+        plugins.symlink_to(image.tools / "cli-plugins")
+        path = os.pathsep.join((str(image.tools), os.environ.get("PATH", os.defpath)))
+        return {**environ, "PATH": path, "DOCKER_CONFIG": str(config)}
 
     @property
     def publish_address(self) -> str:

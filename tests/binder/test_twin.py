@@ -146,6 +146,12 @@ def test_the_lab_images_are_preloaded(pod: Pod) -> None:
     assert told.count("up to date") == 2
 
 
+def test_docker_in_a_terminal_talks_to_the_engine(pod: Pod) -> None:
+    ours = pod.run("python", "-c", "import labkit; print(labkit.connect().client.info()['ID'])")
+    assert pod.run("docker", "info", "--format={{.ID}}").split()[-1] == ours.split()[-1]
+    assert "Docker Compose version" in pod.run("docker", "compose", "version")
+
+
 @pytest.mark.parametrize("number", CHAPTERS)
 @pytest.mark.parametrize("kind", ["notebooks", "solutions"])
 def test_a_chapter_runs(pod: Pod, kind: str, number: str, report: Report) -> None:

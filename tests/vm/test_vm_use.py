@@ -209,6 +209,45 @@ def test_the_command_line_starts_it_and_docker_talks_to_it(tmp_path: Path) -> No
         the_vm_of(tmp_path).remove()
 
 
+COMPOSE = """
+services:
+  web:
+    build: .
+    command: httpd -f -p 80 -h /
+    init: true
+    ports: ["127.0.0.1:{port}:80"]
+"""
+DOCKERFILE = "FROM labkit/base\nRUN echo composed > /index.html\n"
+
+
+def test_docker_and_its_plugins_are_there_where_nobody_installed_them(
+    engine: VmEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    environ = {**engine.environ(), "COMPOSE_PROJECT_NAME": f"labkit-{os.getpid()}"}
+
+    def docker(*words: str) -> str:
+        done = subprocess.run(
+            ["docker", *words], env=environ, cwd=tmp_path, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert docker("info", "--format={{.ID}}").strip() == engine.client.info()["ID"]
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+    (tmp_path / "compose.yaml").write_text(COMPOSE.format(port=port))
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    try:
+        docker("compose", "up", "--detach", "--build")
+        assert fetch(f"http://127.0.0.1:{port}") == b"composed\n"
+    finally:
+        docker("compose", "down", "--rmi=local")
+    assert docker("buildx", "build", "--quiet", ".").startswith("sha256:")
+
+
 def test_connect_joins_the_machine_that_runs(
     base: Base, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -36,7 +36,9 @@ PACKAGES = (
     "ca-certificates",
     "base-files",
 )
-BUILD_BYTES = 1_500_000_000  # packages, the unpacked tree and two disks
+# For this side of the machine, where nobody may have Docker's own command line.
+TOOLS = ("docker-cli", "docker-compose", "docker-buildx")
+BUILD_BYTES = 1_700_000_000  # packages, the unpacked tree and two disks
 
 Progress = Callable[[str, float | None], None]
 
@@ -59,6 +61,11 @@ class Image:
     @property
     def disk(self) -> Path:
         return self.folder / "disk.qcow2"
+
+    @property
+    def tools(self) -> Path:
+        """The folder of `docker`, and of its plugins Compose and buildx in `cli-plugins`."""
+        return self.folder / "tools"
 
 
 def recipe() -> str:
@@ -106,7 +113,7 @@ def _build(images: Path, work: Path, on_progress: Progress) -> Image:
     arch = ARCHITECTURES[platform.machine()]
     on_progress("resolve", None)
     apt = debian.Apt.create(work / "apt", arch=arch)
-    versions = apt.resolve(PACKAGES)
+    versions = apt.resolve((*PACKAGES, *TOOLS))
     kernel, kernel_version = apt.kernel(f"linux-image-cloud-{arch}")
     versions[kernel] = kernel_version
     listed = json.dumps(versions, indent=1, sort_keys=True)
@@ -125,6 +132,7 @@ def _build(images: Path, work: Path, on_progress: Progress) -> Image:
     shutil.copyfile(root / f"boot/vmlinuz-{release}", out / "kernel")
     rootfs.keep_modules(root, release)
     (out / "initrd").write_bytes(rootfs.initrd(root, release))
+    rootfs.take_tools(root, out / "tools")
     rootfs.configure(root)
     on_progress("disk", None)
     rootfs.make_disk(root, work / "disk.raw", out / "disk.qcow2")

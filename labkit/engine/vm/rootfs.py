@@ -126,6 +126,13 @@ def initrd(root: Path, release: str) -> bytes:
     return cpio.archive(entries)
 
 
+def take_tools(root: Path, place: Path) -> None:
+    """Move Docker's command line and its plugins out of the guest, which does not need them."""
+    place.mkdir()
+    shutil.move(root / "usr/bin/docker", place)
+    shutil.move(root / "usr/libexec/docker/cli-plugins", place)
+
+
 def configure(root: Path) -> None:
     """Do what the packages' maintainer scripts and an administrator would have done."""
     for path in STRIPPED:
