@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from lab_server import LabServer, containers_of
+from lab_server import LabServer, containers_of, wait_until
 from notebook_page import NotebookPage, go
 from playwright.sync_api import Locator, Page, expect
 
+from labkit import connect
 from labkit.course import course_dir, exercises_of
 
 CHAPTER = "02_namespaces"
@@ -75,6 +76,21 @@ def test_an_exercise_untouched_wrong_and_right(server: LabServer, page: Page) ->
     notebook.run(check)
     expect(judged).to_contain_text("passed")
     expect(judged).not_to_contain_text("expected:")
+
+
+def test_docker_in_a_terminal_talks_to_the_engine_of_the_notebooks(
+    server: LabServer, page: Page
+) -> None:
+    said = server.copies / "terminal.txt"
+    go(page, server.address)
+    expect(page.locator(".jp-Notebook:visible")).to_be_visible()
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.locator(".lm-Menu-item[data-type=submenu]", has_text="New").first.click()
+    page.locator('.lm-Menu-item[data-command="terminal:create-new"]').click()
+    page.locator(".jp-Terminal:visible .xterm").click()
+    page.keyboard.type(f"docker info --format '{{{{.ID}}}}' >{said}\n")
+    wait_until(lambda: said.exists() and said.read_text().endswith("\n"), 60)
+    assert said.read_text().strip() == connect().client.info()["ID"]
 
 
 def expect_picture(picture: Locator) -> None:
