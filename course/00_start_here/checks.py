@@ -83,7 +83,7 @@ small = Exercise(
         "Look at the options of `lab.run`: `help(lab.run)`.",
         '`memory="48m"` limits a container to 48 MiB; yours is `variant("00.3").memory`.',
     ],
-    vary=lambda draw: {"memory": draw.choice(["24m", "40m", "56m", "72m", "88m"])},
+    vary=lambda draw: {"memory": draw.choice(["32m", "40m", "56m", "72m", "88m"])},
 )
 
 

@@ -46,7 +46,7 @@ def no_limit(lab: Lab) -> None:
 
 @mistake("00.3", fails="the kernel limits small to your size")
 def another_limit(lab: Lab) -> None:
-    lab.run("base", name="small", memory="23m")
+    lab.run("base", name="small", memory="33m")
 
 
 @mistake("00.3", fails="the kernel limits small to your size")

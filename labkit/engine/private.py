@@ -183,7 +183,7 @@ class PrivateEngine:
 
     def _end_helpers(self) -> bool:
         """End the containerd and the shims that a killed daemon left, containers first."""
-        ours = [p for p in psutil.process_iter(["cmdline"]) if self._is_ours(p.info["cmdline"])]
+        ours = [process for process in psutil.process_iter() if self._is_ours(process)]
         for process in ours:
             with suppress(psutil.NoSuchProcess):
                 for child in process.children(recursive=True):
@@ -203,18 +203,26 @@ class PrivateEngine:
     def _alive(self, pid_file: Path) -> int | None:
         """The pid in this file if that process is ours: a pid may be old, and another's by now."""
         try:
-            pid = int(pid_file.read_text())
-            cmdline = psutil.Process(pid).cmdline()  # empty for a zombie
+            process = psutil.Process(int(pid_file.read_text()))
         except (OSError, ValueError, psutil.Error):
             return None
-        return pid if self._is_ours(cmdline) else None
+        return process.pid if self._is_ours(process) else None
 
-    def _is_ours(self, cmdline: list[str] | None) -> bool:
-        """Whether a command line is that of this engine's dockerd, containerd or a shim."""
-        words = cmdline or []
-        if not words or not Path(words[0]).name.startswith(("dockerd", "containerd")):
+    def _is_ours(self, process: psutil.Process) -> bool:
+        """Whether a process is this engine's dockerd, containerd or a shim.
+
+        In a container of this machine there may be another labkit, with a folder of the same
+        name: it must be the same folder, too. Source: proc(5), /proc/PID/root.
+        """
+        try:
+            words = process.cmdline()  # empty for a zombie
+            if not words or not Path(words[0]).name.startswith(("dockerd", "containerd")):
+                return False
+            if not any(f"{self.exec_root}/" in f"{word}/" for word in words[1:]):
+                return False
+            return Path(f"/proc/{process.pid}/root{self.exec_root}").samefile(self.exec_root)
+        except (OSError, psutil.Error):
             return False
-        return any(str(self.exec_root) + "/" in f"{word}/" for word in words[1:])
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -183,7 +183,7 @@ def test_once_and_run_many(lab: Lab) -> None:
     ended = lab.once("base", "sh -c 'echo out; echo err >&2; exit 4'")
     assert (ended.exit_code, ended.stdout, ended.stderr) == (4, "out\n", "err\n")
     assert lab.containers() == []
-    many = lab.run_many("base", count=7, name="w", memory="16m")
+    many = lab.run_many("base", count=7, name="w", memory="32m")
     assert [one.name for one in many] == [f"w-{n}" for n in range(1, 8)]
     assert {one.exec("hostname").stdout.strip() for one in many} == {one.name for one in many}
     assert sorted(one.name for one in lab.containers()) == [one.name for one in many]

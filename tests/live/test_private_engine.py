@@ -87,6 +87,33 @@ def test_a_pid_file_that_names_a_stranger_is_replaced(other_engine: OtherEngine)
         stranger.wait()
 
 
+def test_the_engine_of_a_labkit_in_a_container_is_left_alone(other_engine: OtherEngine) -> None:
+    """One whose folder has the same name, in another mount namespace: unshare(1)."""
+    exec_root = other_engine.private.exec_root
+    script = f"""
+        mount -t tmpfs elsewhere {exec_root.parent} && mkdir {exec_root} && echo there
+        exec -a containerd-shim sh -c 'read -r _' {exec_root}/containerd.sock
+    """
+    stranger = subprocess.Popen(
+        ["unshare", "--mount", "bash", "-c", script],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert stranger.stdout is not None
+    try:
+        assert stranger.stdout.readline() == "there\n"
+        ours = [process.pid for process in other_engine.processes()]
+        wait_until(
+            lambda: psutil.Process(stranger.pid).cmdline()[0] == "containerd-shim",
+            timeout=5,
+            what="the stranger's disguise",
+        )
+        other_engine.private.stop()
+        assert ours
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate("")
+
+
 def test_two_that_start_at_once_share_one_daemon(other_engine: OtherEngine) -> None:
     other_engine.private.stop()
     both = [other_engine.popen(JOIN) for _ in range(2)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pickle
@@ -14,17 +13,12 @@ from pathlib import Path
 
 import pytest
 import view as view_module
+from plain_user import PYTHON, USER, copy_packages
 from view import settle, view
 
 from labkit.engine import Engine
 from labkit.host import LocalHost
 from labkit.lab import Lab
-
-USER = 4242  # a uid and gid that nobody has
-# The interpreter of these tests may be in a folder that only root may enter.
-PYTHON = "/usr/bin/python3"
-NEEDED = ["labkit", "docker", "requests", "urllib3", "idna", "certifi", "charset_normalizer",
-          "psutil"]  # fmt: skip
 
 VIEW = """
 import os, pickle, sys
@@ -68,13 +62,8 @@ def packages() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="lk-user-", dir="/tmp") as folder:
         place = Path(folder)
         place.chmod(0o755)
-        for name in NEEDED:
-            spec = importlib.util.find_spec(name)
-            assert spec is not None and spec.origin is not None
-            shutil.copytree(Path(spec.origin).parent, place / name)
         shutil.copy(view_module.__file__, place)
-        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
-        yield place
+        yield copy_packages(place)
 
 
 def as_user(engine: Engine, packages: Path, code: str, *arguments: object) -> bytes:

@@ -6,12 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from machines import qemus
+from plain_user import PYTHON, USER, copy_packages
 
 # Two first starts in one user's cache, at once; then what is there is used again.
 BUILD = """
@@ -33,7 +33,6 @@ print("guest uid", vm.door.run("import os; print(os.getuid())").strip(), flush=T
 vm.stop()
 print("uid", os.getuid(), open("/proc/self/status").read().split("CapBnd:")[1].split()[0])
 """
-USER = 4242  # a uid and gid that nobody has
 UNPRIVILEGED = (
     "setpriv",
     f"--reuid={USER}",
@@ -50,13 +49,14 @@ def here() -> Iterator[Path]:
     place = Path(f"/var/tmp/lk-{os.getpid()}")
     place.mkdir()
     os.chown(place, USER, USER)
+    (place / "packages").mkdir()
+    copy_packages(place / "packages")
     yield place
     shutil.rmtree(place)
 
 
 def as_user(here: Path, code: str, *arguments: str) -> subprocess.Popen[str]:
-    # This interpreter may be in a home that the user cannot enter; the system's is everybody's.
-    python = ["env", f"HOME={here}", f"PYTHONPATH={':'.join(sys.path)}", "/usr/bin/python3"]
+    python = ["env", f"HOME={here}", f"PYTHONPATH={here}/packages", PYTHON]
     return subprocess.Popen(
         [*UNPRIVILEGED, *python, "-c", code, str(here), *arguments],
         stdout=subprocess.PIPE,
