@@ -1,0 +1,35 @@
+"""The library's own live tests, and a chapter, on the micro-VM's engine with cgroup v2.
+
+They take minutes, and began beside the tests of the micro-VM: see `tests/conftest.py`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from second_engine import SecondEngine
+
+
+def passed(said: str) -> int:
+    """How many tests passed, by pytest's closing line."""
+    closing = said.strip().splitlines()[-1]
+    print(closing)
+    counted = re.search(r"(\d+) passed", closing)
+    assert counted is not None
+    return int(counted[1])
+
+
+@pytest.mark.timeout(1200)
+def test_the_live_tests(second_engine: SecondEngine) -> None:
+    assert passed(second_engine.live.result()) >= 150
+
+
+@pytest.mark.timeout(900)
+def test_the_chapter_prints_on_cgroup_v2_what_is_stored(second_engine: SecondEngine) -> None:
+    assert passed(second_engine.chapter.result()) > 20
+
+
+@pytest.mark.timeout(900)
+def test_the_solved_exercises_pass(second_engine: SecondEngine) -> None:
+    assert second_engine.solutions.result() == "['solutions/02_namespaces.ipynb']\n"
