@@ -45,7 +45,13 @@ def spawn(folder: Path, argv: list[str]) -> None:
                 seen=log_tail(folder),
                 do="`labkit doctor`",
             )
-        return (folder / SOCKET).exists() and (folder / PID_FILE).exists()
+        if not (folder / PID_FILE).exists():
+            return False
+        try:
+            with monitor(folder):
+                return True
+        except EngineGoneError:  # a socket that is bound is there before it listens
+            return False
 
     wait_until(monitored, timeout=20, what="QEMU's monitor", interval=0.01)
 
