@@ -63,6 +63,8 @@ ENTRYPOINT ["{HOME}/binder/start"]
 def build(engine: Engine) -> list[str]:
     """Make the image of the twin; return what the build said."""
     ensure_root(engine, "root-debian", packages=packages_on("root-debian"), say=print)
+    for left in engine.client.containers.list(all=True, filters={"ancestor": IMAGE}):
+        left.remove(force=True, v=True)  # of tests that were killed
     said: list[str] = []
     before = {one.id for one in engine.client.images.list(IMAGE)}
     client = engine.endpoint.client(timeout=900)
