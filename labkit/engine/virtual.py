@@ -55,9 +55,9 @@ class VmEngine(Engine):
             return environ
         config = paths.home() / "docker-cli"
         config.mkdir(parents=True, exist_ok=True, mode=0o700)
-        plugins = config / "cli-plugins"
-        plugins.unlink(missing_ok=True)
-        plugins.symlink_to(image.tools / "cli-plugins")
+        link = config / f"cli-plugins.{os.getpid()}"
+        link.symlink_to(image.tools / "cli-plugins")
+        link.replace(config / "cli-plugins")  # at once, for whoever asks at the same time
         path = os.pathsep.join((str(image.tools), os.environ.get("PATH", os.defpath)))
         return {**environ, "PATH": path, "DOCKER_CONFIG": str(config)}
 

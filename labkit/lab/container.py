@@ -33,7 +33,6 @@ T = TypeVar("T")
 EXEC_TIMEOUT = 60.0  # seconds
 WAIT_TIMEOUT = 30.0
 KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
-KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
 LOG_TAIL = 20  # lines of a dead container's log that its error shows
 LISTEN = "0A"  # the state of a listening socket in /proc/net/tcp
 
@@ -138,6 +137,7 @@ class Container:
             self.docker.start()
         self._pid = 0
         if self.engine.forwards_ports and self.docker.attrs["HostConfig"].get("PortBindings"):
+            # The machine's own process does so as well (engine/vm/publish.py), a moment later.
             for port, bindings in self.inspect()["NetworkSettings"]["Ports"].items():
                 if bindings:
                     self.published(port)

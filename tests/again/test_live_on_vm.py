@@ -1,6 +1,6 @@
 """The library's own live tests, and a chapter, on the micro-VM's engine with cgroup v2.
 
-They take minutes, and began beside the tests of the micro-VM: see `tests/conftest.py`.
+They take minutes, and began beside the tests of the micro-VM: see `tests/vm/conftest.py`.
 """
 
 from __future__ import annotations

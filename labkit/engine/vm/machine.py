@@ -30,6 +30,8 @@ MEMORY_LEAST = 384  # below it the kernel kills the engine
 TB_SIZE = 192
 ENGINE_PORT = 2376
 DOOR_PORT = 2377
+# Where a forwarded port leads in the guest: to its network card, or its loopback.
+CARD, LOOPBACK = "10.0.2.15", "127.0.0.1"
 COMMAND_LINE = "console={console} quiet panic=-1"
 # Emulated, a page walk of five levels and the mitigations of real CPUs' faults cost time for
 # nothing; `tsc=reliable` keeps the kernel from reading a slow emulated timer for the time; and
@@ -113,7 +115,7 @@ class Machine:
         board, _, emulated = _TARGETS[platform.machine()]
         kvm = self.accelerator == "kvm"
         doors = "".join(
-            f",hostfwd=tcp:127.0.0.1:0-10.0.2.15:{port}" for port in (ENGINE_PORT, DOOR_PORT)
+            f",hostfwd=tcp:127.0.0.1:0-{CARD}:{port}" for port in (ENGINE_PORT, DOOR_PORT)
         )
         return [
             "-name",

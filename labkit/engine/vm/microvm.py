@@ -18,7 +18,7 @@ from . import boot, process, snapshot
 from .base import build_base
 from .door import Door
 from .image import Image, Progress
-from .machine import MEMORY, Machine, find_qemu
+from .machine import CARD, LOOPBACK, MEMORY, Machine, find_qemu
 from .qmp import Forward, monitor
 from .tls import certificates
 
@@ -28,8 +28,6 @@ RESTORE_TIMEOUT = 30.0  # seconds; about one is usual
 DISK = "disk.qcow2"  # thrown away at stop
 KEPT = "kept.qcow2"  # outlives the machine; a start without `keep` leaves it alone
 RECORD = "vm.json"
-# Where a forwarded port leads in the guest: to its network card, or its loopback.
-CARD, LOOPBACK = "10.0.2.15", "127.0.0.1"
 
 
 class SnapshotWarning(UserWarning):

@@ -64,8 +64,10 @@ def pid(folder: Path) -> int | None:
     with suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int((folder / PID_FILE).read_text()))
         if process.status() == psutil.STATUS_ZOMBIE:
-            # The first thread has ended; the others may still hold the disk.
-            return process.pid if process.num_threads() > 1 else None
+            # The first thread has ended; the others may still hold the disk. Of a zombie, name and
+            # threads are all that can be read.
+            ours = process.name().startswith("qemu-system") and process.num_threads() > 1
+            return process.pid if ours else None
         if Path(process.cwd()).samefile(folder) and "labkit-vm" in process.cmdline():
             return process.pid
     return None

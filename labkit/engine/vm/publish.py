@@ -42,15 +42,12 @@ class Publisher:
         with suppress(docker.errors.NotFound):  # one of `docker run --rm` has gone already
             ports = self._api.inspect_container(container)["NetworkSettings"]["Ports"] or {}
         before = self._held.pop(container, [])
+        bound = [(key.rpartition("/")[2], one) for key, ones in ports.items() for one in ones or ()]
         now = []
-        for key, bindings in ports.items():
-            protocol = key.rpartition("/")[2]
-            for binding in bindings or []:
-                with suppress(LabError):  # sctp, or no port is free: nothing that we could do
-                    host_port = self._vm.publish(
-                        int(binding["HostPort"]), protocol, bound_to=binding["HostIp"]
-                    )
-                    now.append((host_port, protocol))
+        for protocol, binding in bound:
+            port, address = int(binding["HostPort"]), binding["HostIp"]
+            with suppress(LabError):  # sctp, or no port is free: nothing that we could do
+                now.append((self._vm.publish(port, protocol, bound_to=address), protocol))
         for host_port, protocol in set(before) - set(now):
             self._vm.unforward(host_port, protocol)
         if now:
