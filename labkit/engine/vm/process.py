@@ -62,33 +62,43 @@ def pid(folder: Path) -> int | None:
     A pid file may be old and the pid another's by now: the process must be QEMU, and here.
     """
     with suppress(OSError, ValueError, psutil.Error):
-        process = psutil.Process(int((folder / PID_FILE).read_text()))
-        if process.status() == psutil.STATUS_ZOMBIE:
-            # The first thread has ended; the others may still hold the disk. Of a zombie, name and
-            # threads are all that can be read.
-            ours = process.name().startswith("qemu-system") and process.num_threads() > 1
-            return process.pid if ours else None
-        if Path(process.cwd()).samefile(folder) and "labkit-vm" in process.cmdline():
+        process = _recorded(folder)
+        here = Path(process.cwd()).samefile(folder) and "labkit-vm" in process.cmdline()
+        if here and process.status() != psutil.STATUS_ZOMBIE:
             return process.pid
     return None
 
 
 def kill(folder: Path) -> None:
-    """End the QEMU of this folder at once, if there is one."""
+    """End the QEMU of this folder at once, if there is one, and wait for it to be gone."""
     if number := pid(folder):
         with suppress(psutil.NoSuchProcess):
             psutil.Process(number).kill()
-        # Not psutil's wait: where process 1 buries nobody, as in a pod, a zombie stays.
-        wait_until(lambda: pid(folder) is None, timeout=10, what="the end of QEMU", interval=0.01)
+    # Not psutil's wait: where process 1 buries nobody, as in a pod, a zombie stays.
+    wait_until(lambda: _has_ended(folder), timeout=10, what="the end of QEMU", interval=0.01)
 
 
 def wait_ended(folder: Path, *, timeout: float) -> bool:
     """Say whether the QEMU of this folder ended within `timeout` seconds."""
     try:
-        wait_until(lambda: pid(folder) is None, timeout=timeout, what="the end of QEMU")
+        wait_until(lambda: _has_ended(folder), timeout=timeout, what="the end of QEMU")
     except WaitTimeoutError:
         return False
     return True
+
+
+def _has_ended(folder: Path) -> bool:
+    """Whether no thread of this folder's QEMU is left: one that ends may still hold the disk."""
+    with suppress(OSError, ValueError, psutil.Error):
+        process = _recorded(folder)
+        # The first thread has ended and others have not: name and threads are all one can read.
+        if process.status() == psutil.STATUS_ZOMBIE and process.name().startswith("qemu-system"):
+            return process.num_threads() <= 1
+    return pid(folder) is None
+
+
+def _recorded(folder: Path) -> psutil.Process:
+    return psutil.Process(int((folder / PID_FILE).read_text()))
 
 
 def doors(folder: Path) -> tuple[int, int]:
