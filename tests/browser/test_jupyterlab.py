@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab_server import LabServer, containers_of, wait_until
 from notebook_page import NotebookPage, go
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocket, expect
 
 from labkit import connect
 from labkit.course import course_dir, exercises_of
@@ -82,12 +82,25 @@ def test_docker_in_a_terminal_talks_to_the_engine_of_the_notebooks(
     server: LabServer, page: Page
 ) -> None:
     said = server.copies / "terminal.txt"
+    prompts: list[str] = []
+
+    def listen(socket: WebSocket) -> None:
+        if "/terminals/" in socket.url:
+            socket.on("framereceived", lambda frame: prompts.append(str(frame)))
+
+    page.on("websocket", listen)
     go(page, server.address)
     expect(page.locator(".jp-Notebook:visible")).to_be_visible()
     page.get_by_role("menuitem", name="File", exact=True).click()
     page.locator(".lm-Menu-item[data-type=submenu]", has_text="New").first.click()
     page.locator('.lm-Menu-item[data-command="terminal:create-new"]').click()
+    # What is typed before the shell has shown its prompt is lost.
+    for _ in range(600):
+        if any("stdout" in one for one in prompts):
+            break
+        page.wait_for_timeout(100)
     page.locator(".jp-Terminal:visible .xterm").click()
+    expect(page.locator(".jp-Terminal:visible .xterm-helper-textarea")).to_be_focused()
     page.keyboard.type(f"docker info --format '{{{{.ID}}}}' >{said}\n")
     wait_until(lambda: said.exists() and said.read_text().endswith("\n"), 60)
     assert said.read_text().strip() == connect().client.info()["ID"]
