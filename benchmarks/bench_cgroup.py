@@ -7,7 +7,8 @@ import sys
 from pairs import compare, report, timed
 
 import labkit
-from labkit.host import Cgroup, LocalHost
+from labkit.host import LocalHost
+from labkit.inspect import Cgroup
 
 ROUNDS = 9
 TIMES = 200  # labkit's samples in a round; one of the engine's takes a second or two

@@ -11,9 +11,9 @@ from pathlib import Path
 from pairs import compare, report, timed
 
 import labkit
+from labkit import labels
 from labkit.checks import Outcome
 from labkit.checks.exercise import STEADY
-from labkit.lab import labels
 
 ROUNDS = 15
 

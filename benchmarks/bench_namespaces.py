@@ -9,7 +9,8 @@ import sys
 from pairs import compare, report, timed
 
 import labkit
-from labkit.host import LocalHost, read_namespace_table
+from labkit.host import LocalHost
+from labkit.inspect import read_namespace_table
 
 CONTAINERS = 100
 ROUNDS = 30

@@ -8,7 +8,7 @@ import sys
 from pairs import compare, report, timed
 
 import labkit
-from labkit.lab import labels
+from labkit import labels
 
 COMMAND = "sleep 600"
 

@@ -7,7 +7,7 @@ import sys
 from pairs import Pair, report, timed
 
 import labkit
-from labkit.lab import labels
+from labkit import labels
 
 COUNT = 50
 ROUNDS = 5

@@ -107,7 +107,7 @@ def timed(vm: MicroVM, action: Callable[[], object]) -> tuple[float, float]:
 
 def parts(vm: MicroVM) -> list[float]:
     """The CPU time that each part of the guest has used since it booted."""
-    return [float(word) for word in vm.door.run(WHO).split()]
+    return [float(word) for word in vm.runner.run(WHO).split()]
 
 
 def measure(folder: Path) -> list[Measure]:

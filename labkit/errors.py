@@ -8,13 +8,24 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something in a lab went wrong, with what was seen and what to do about it."""
+    """Something in a lab went wrong, with what was seen and what to do about it.
 
-    def __init__(self, what: str, *, seen: str = "", do: str = "") -> None:
+    A class names its facts as attributes; whoever raises it gives those that are known.
+    """
+
+    def __init__(self, what: str, *, seen: str = "", do: str = "", **facts: object) -> None:
+        for name, value in facts.items():
+            if not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} has no fact {name!r}")
+            setattr(self, name, value)
         self.what = what
         self.seen = seen
         self.do = do
         super().__init__(what, seen, do)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # It goes from process to process whole, which Exception's own way would not do.
+        return _revived, (type(self), dict(self.__dict__))
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -29,6 +40,13 @@ class LabError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+def _revived(kind: type[LabError], facts: dict[str, object]) -> LabError:
+    error = kind.__new__(kind)
+    error.__dict__.update(facts)
+    error.args = (error.what, error.seen, error.do)
+    return error
+
+
 # --- the engine ------------------------------------------------------------------------------
 
 
@@ -38,6 +56,8 @@ class EngineError(LabError):
 
 class NoEngineError(EngineError):
     """No engine was found and none could be started."""
+
+    tried: tuple[str, ...] = ()  # each with why it failed
 
 
 class EngineGoneError(EngineError):
@@ -51,12 +71,17 @@ class EngineTimeoutError(EngineError):
 class EngineRefusedError(EngineError):
     """The engine understood the request and refused it."""
 
+    status: int | None = None  # of the HTTP answer
+
 
 # --- what an engine holds --------------------------------------------------------------------
 
 
 class NotFoundError(LabError):
     """A container, network, volume or image of this name does not exist."""
+
+    kind: str = ""  # container, network, volume, image, ...
+    name: str = ""  # as it was asked for
 
 
 class ImageNotFoundError(NotFoundError):
@@ -66,18 +91,22 @@ class ImageNotFoundError(NotFoundError):
 class NameTakenError(LabError):
     """The lab already has an object of this kind and name."""
 
+    kind: str = ""
+    name: str = ""
+
 
 class BadValueError(LabError, ValueError):
     """A value (a size, a name, a subnet, a port) is malformed."""
+
+    value: object = None  # the value itself
 
 
 class ContainerExitedError(LabError):
     """A container that was expected to run has ended."""
 
-    def __init__(self, what: str, *, exit_code: int, logs: str, seen: str, do: str) -> None:
-        super().__init__(what, seen=seen, do=do)
-        self.exit_code = exit_code
-        self.logs = logs
+    name: str = ""  # the learner's
+    exit_code: int = 0
+    logs: str = ""  # the end of what it printed
 
 
 class DiskFullError(LabError):
@@ -87,6 +116,8 @@ class DiskFullError(LabError):
 class ImageBuildError(LabError):
     """A lab image could not be made."""
 
+    log: str = ""  # what the build printed, or the end of it
+
 
 # --- time ------------------------------------------------------------------------------------
 
@@ -94,9 +125,14 @@ class ImageBuildError(LabError):
 class WaitTimeoutError(LabError, TimeoutError):
     """What was waited for did not come in time."""
 
+    timeout: float = 0.0  # seconds
+
 
 class ExecTimeoutError(LabError, TimeoutError):
     """A command run in a container did not end in time, and was killed."""
+
+    timeout: float = 0.0  # seconds
+    stdout: str = ""  # what it had printed by then
 
 
 # --- the machine -----------------------------------------------------------------------------
@@ -105,9 +141,13 @@ class ExecTimeoutError(LabError, TimeoutError):
 class HostError(LabError):
     """The machine on which the engine's processes live cannot be seen."""
 
+    errno: int | None = None  # of the kernel's refusal: errno(3)
+
 
 class ProcessGoneError(HostError):
     """The process has ended."""
+
+    pid: int | None = None
 
 
 class HostPermissionError(HostError):
@@ -116,6 +156,8 @@ class HostPermissionError(HostError):
 
 class MissingToolError(LabError):
     """A program that is needed is not installed."""
+
+    tools: tuple[str, ...] = ()  # the programs
 
 
 # --- the course ------------------------------------------------------------------------------
@@ -127,3 +169,5 @@ class CourseError(LabError):
 
 class UnknownExerciseError(CourseError):
     """No exercise of this number is in the course."""
+
+    exercise: str = ""

@@ -6,7 +6,6 @@ import functools
 import os
 import socket
 
-OWNER_LABEL = "labkit.owner"
 CLOCK_SLACK = 2.0  # seconds by which a start time may be told differently
 
 

@@ -44,7 +44,7 @@ class Table:
         return f"<table>{caption}{head}<tbody>{body}</tbody></table>"
 
 
-class Shown:
+class Tabular:
     """What is shown as a table: a class of this kind only says which."""
 
     def table(self) -> Table:

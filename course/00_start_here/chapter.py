@@ -78,7 +78,7 @@ web.pid
 # kernel.
 
 # %%
-from labkit.host import read_process
+from labkit.inspect import read_process
 
 process = read_process(lab.engine.host, web.pid)
 print("command:       ", *process.cmdline)

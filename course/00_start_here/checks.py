@@ -1,8 +1,7 @@
 """How the exercises of chapter 00 are judged."""
 
-from labkit.checks import Evidence, Exercise, Finding
-from labkit.host import read_process
-from labkit.lab.sizes import parse_size, show_size
+from labkit.checks import Evidence, Exercise, Finding, parse_size, show_size
+from labkit.inspect import read_process
 
 stays = Exercise(
     "00.1",

@@ -16,7 +16,7 @@
 
 # %% tags=["nbval-ignore-output"]
 import labkit
-from labkit.host import read_process, read_processes
+from labkit.inspect import read_process, read_processes
 
 lab = labkit.Lab()
 host = lab.engine.host
@@ -519,7 +519,7 @@ print(len(yard.containers()), "containers left in the yard")
 # cell says why, and the measurements below have only the container to show.
 
 # %% tags=["nbval-ignore-output"]
-from labkit.engine.vm import measure
+from labkit.inspect import vm_cost as measure
 
 why_not = measure.prepare()
 print(why_not or "A VM can be started here.")

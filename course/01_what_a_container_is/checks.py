@@ -6,11 +6,8 @@ import random
 from itertools import permutations
 from typing import Any
 
-from labkit.checks import Evidence, Exercise, Finding
-from labkit.host import read_process
-from labkit.kernel import Process
-from labkit.lab import Container
-from labkit.lab.sizes import show_size
+from labkit.checks import Evidence, Exercise, Finding, show_size
+from labkit.inspect import Container, Process, read_process, read_signals
 
 MIB = 1 << 20
 OVERHEAD = 24 * MIB  # what an interpreter may take beside the memory that was asked for
@@ -143,12 +140,10 @@ hears = Exercise(
 
 
 def _handles(see: Evidence, signal: str) -> Finding:
-    """Whether the first process of hears has a handler for a signal (man 5 proc, SigCgt)."""
+    """Whether the first process of hears has a handler for a signal (signal(7))."""
     pid = see.container("hears").pid
-    lines = see.host.read(f"/proc/{pid}/status").splitlines()
-    status = dict(line.split(":", 1) for line in lines if ":" in line)
-    bit = 1 << (SIGNALS[signal] - 1)
-    caught, ignored = (bool(int(status[name], 16) & bit) for name in ("SigCgt", "SigIgn"))
+    signals, number = read_signals(see.host, pid), SIGNALS[signal]
+    caught, ignored = number in signals.caught, number in signals.ignored
     program = " ".join(read_process(see.host, pid).cmdline[:2])
     return Finding(
         passed=caught,

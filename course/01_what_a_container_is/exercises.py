@@ -17,7 +17,7 @@
 # %%
 import labkit
 from labkit import answer, check, hint, progress, reset, solution, variant
-from labkit.host import read_process
+from labkit.inspect import read_process
 
 lab = labkit.Lab()
 

@@ -2,7 +2,7 @@
 
 from labkit import Container, Lab, answer, variant
 from labkit.checks.catalog import mistake
-from labkit.host import read_process
+from labkit.inspect import read_process
 from labkit.kernel import Process
 
 

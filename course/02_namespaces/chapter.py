@@ -16,7 +16,7 @@
 
 # %%
 import labkit
-from labkit.host import read_process
+from labkit.inspect import read_process
 
 lab = labkit.Lab()
 own = {"cgroupns": "private"}  # this and ipc_mode: see "Place and time", "Sharing a room"

@@ -1,13 +1,11 @@
 """How the exercises of chapter 02 are judged: by the numbers of namespaces, read on the host."""
 
-import re
 from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from labkit.checks import Evidence, Exercise, Finding
-from labkit.host import read_namespaces, read_namespaces_of
-from labkit.kernel import IdMap, Namespaces
+from labkit.inspect import IdMap, Namespaces, read_namespaces, read_namespaces_of
 
 
 def of_host(see: Evidence) -> Namespaces:
@@ -204,8 +202,6 @@ def _(see: Evidence) -> Finding:
 
 # --- 02.4 ------------------------------------------------------------------------------------
 
-LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
-
 door = Exercise(
     "02.4",
     "By the side door",
@@ -224,18 +220,13 @@ door = Exercise(
 )
 
 
-def addresses(see: Evidence, name: str) -> set[str]:
-    """The IPv4 addresses of the network that a container is in. Source: proc(5), net/fib_trie."""
-    return set(LOCAL.findall(see.host.read(f"/proc/{see.container(name).pid}/net/fib_trie")))
-
-
 @door.criterion("the network of box has your address", points=2, steady=True)
 def _(see: Evidence) -> Finding:
-    wanted, found = see.variant["address"], addresses(see, "box")
+    wanted, found = see.variant["address"], see.container("box").local_addresses()
     elsewhere = [
         one.name
         for one in see.containers()
-        if one.name != "box" and one.status == "running" and wanted in addresses(see, one.name)
+        if one.name != "box" and one.status == "running" and wanted in one.local_addresses()
     ]
     if elsewhere:
         hint = f"it is in the network of {elsewhere[0]}, which is not that of box: compare `net`"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit import labels
 from labkit.checks import catalog
+from labkit.checks.begin_again import reset
 from labkit.checks.evidence import Evidence
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Ledger, student
 from labkit.checks.outcome import Finding, Outcome, Report
 from labkit.checks.texts import Code, Note, ProgressTable, Variant
 from labkit.engine import connect
-from labkit.lab import labels
-from labkit.lab.sweep import sweep_named
+from labkit.sizes import parse_size, show_size
 
 __all__ = [
     "Evidence",
@@ -23,8 +24,10 @@ __all__ = [
     "answer",
     "check",
     "hint",
+    "parse_size",
     "progress",
     "reset",
+    "show_size",
     "solution",
     "variant",
 ]
@@ -72,17 +75,6 @@ def solution(exercise: str) -> Code:
 def variant(exercise: str) -> Variant:
     """Your own values for an exercise: the same each time, and other than your neighbour's."""
     return Variant(catalog.find(exercise).variant(student()))
-
-
-def reset(exercise: str) -> Note:
-    """Remove what you made for an exercise, and forget your answers, to begin again."""
-    found, session = catalog.find(exercise), labels.session()
-    Ledger().forget_answers(session, exercise)
-    engine = connect()
-    names = {name for kind, name in found.parts if kind != "answer"}
-    removed = sweep_named(engine.client, session, names) if names else []
-    gone = ", ".join(sorted(removed)) or "there was nothing to remove"
-    return Note(f"{exercise} is as it was at the start", gone)
 
 
 def progress() -> ProgressTable:

@@ -73,23 +73,23 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-Plant = Callable[[Any], None]
+Mistake = Callable[[Any], None]
 
 
-def mistake(exercise: str, *, fails: str) -> Callable[[Plant], Plant]:
+def mistake(exercise: str, *, fails: str) -> Callable[[Mistake], Mistake]:
     """Declare a wrong solution, in a chapter's `mistakes.py`: a function of the lab.
 
     `fails` is the criterion that must notice it.
     """
 
-    def declare(plant: Plant) -> Plant:
-        plant.__dict__.update(exercise=exercise, fails=fails)
-        return plant
+    def declare(wrong: Mistake) -> Mistake:
+        wrong.__dict__.update(exercise=exercise, fails=fails)
+        return wrong
 
     return declare
 
 
-def mistakes_of(chapter: Path) -> list[Plant]:
+def mistakes_of(chapter: Path) -> list[Mistake]:
     """The wrong solutions of one chapter's folder."""
     members = vars(load(chapter / "mistakes.py")).values()
     return [value for value in members if hasattr(value, "fails")]

@@ -5,10 +5,11 @@ Never the learner's Python objects: another process, with a connection of its ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labkit.lab import Container, Network, Volume, labels
+from labkit import labels
+from labkit.inspect import Container, Image, Network, Volume
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -50,30 +51,35 @@ class Evidence:
 
     def containers(self) -> list[Container]:
         """Every container of the session, the newest first, those that have ended too."""
-        with translated("list containers"):
-            found = self.engine.client.containers.list(all=True, filters=self._only())
-        return [Container(self.engine, one) for one in found]
+        return self._containers(None)
 
     def container(self, name: str) -> Container:
         """The newest container of this name. Raises MissingError."""
-        list_them = self.engine.client.containers.list
-        with translated(f"find container {name!r}"):
-            found = list_them(all=True, filters=self._only(name))
-        return self._first("container", name, found, lambda one: Container(self.engine, one))
+        return _first("container", name, self._containers(name))
 
     def network(self, name: str) -> Network:
         """The newest network of this name. Raises MissingError."""
         with translated(f"find network {name!r}"):
-            found = self.engine.client.networks.list(filters=self._only(name))
-        newest = sorted(found, key=lambda one: str(one.attrs["Created"]), reverse=True)
-        return self._first("network", name, newest, Network)
+            found = self.engine.client.api.networks(filters=self._only(name))
+        newest = sorted(found, key=lambda one: str(one["Created"]), reverse=True)
+        made = [Network(self.engine, one["Id"], one["Labels"]) for one in newest]
+        return _first("network", name, made)
 
     def volume(self, name: str) -> Volume:
         """The newest volume of this name. Raises MissingError."""
         with translated(f"find volume {name!r}"):
-            found = self.engine.client.volumes.list(filters=self._only(name))
-        newest = sorted(found, key=lambda one: str(one.attrs["CreatedAt"]), reverse=True)
-        return self._first("volume", name, newest, Volume)
+            found = self.engine.client.api.volumes(filters=self._only(name))["Volumes"] or []
+        newest = sorted(found, key=lambda one: str(one["CreatedAt"]), reverse=True)
+        made = [Volume(self.engine, one["Name"], one["Labels"]) for one in newest]
+        return _first("volume", name, made)
+
+    def image(self, name: str) -> Image:
+        """The newest image that was built under this name. Raises MissingError."""
+        with translated(f"find image {name!r}"):
+            api: Any = self.engine.client.api  # its stubs lack types here
+            found = api.images(filters=self._only(name))
+        newest = sorted(found, key=lambda one: int(one["Created"]), reverse=True)
+        return _first("image", name, [Image(self.engine, one["Id"], name=name) for one in newest])
 
     def answer(self, name: str) -> Any:
         """The recorded answer of this name. Raises MissingError."""
@@ -82,11 +88,12 @@ class Evidence:
         return self._answers[name]
 
     def has(self, kind: str, name: str) -> bool:
-        """Whether the learner has made this "container", "network", "volume" or "answer"."""
+        """Whether the learner has made this container, network, volume, image or answer."""
         look: Mapping[str, Callable[[str], object]] = {
             "container": self.container,
             "network": self.network,
             "volume": self.volume,
+            "image": self.image,
             "answer": self.answer,
         }
         try:
@@ -95,14 +102,19 @@ class Evidence:
             return False
         return True
 
+    def _containers(self, name: str | None) -> list[Container]:
+        with translated("list containers"):
+            found = self.engine.client.api.containers(all=True, filters=self._only(name))
+        return [Container(self.engine, one["Id"], one["Labels"]) for one in found]
+
     def _only(self, name: str | None = None) -> dict[str, Any]:
         wanted = [f"{labels.SESSION}={self.session}"]
         if name is not None:
             wanted.append(f"{labels.NAME}={name}")
         return {"label": wanted}
 
-    @staticmethod
-    def _first(kind: str, name: str, found: list[Any], make: Callable[[Any], T]) -> T:
-        if not found:
-            raise MissingError(kind, name)
-        return make(found[0])
+
+def _first(kind: str, name: str, found: Sequence[T]) -> T:
+    if not found:
+        raise MissingError(kind, name)
+    return found[0]

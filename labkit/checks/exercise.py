@@ -18,6 +18,7 @@ STEADY = 0.4  # seconds between the two looks at a state that might flap
 _HOW = {
     "container": 'make it with `lab.run(..., name="{0}")`',
     "network": 'make it with `lab.network("{0}")`',
+    "image": 'make it with `lab.build("{0}", ...)`',
     "volume": 'make it with `lab.volume("{0}")`',
     "answer": 'give it with `answer("{1}", {0}=...)`',
 }
@@ -49,6 +50,7 @@ class Exercise:
         containers: Sequence[str] = (),
         networks: Sequence[str] = (),
         volumes: Sequence[str] = (),
+        images: Sequence[str] = (),
         answers: Sequence[str] = (),
         hints: Sequence[str],
         vary: Callable[[random.Random], Mapping[str, Any]] | None = None,
@@ -62,6 +64,7 @@ class Exercise:
                 ("container", containers),
                 ("network", networks),
                 ("volume", volumes),
+                ("image", images),
                 ("answer", answers),
             )
             for name in names
@@ -110,7 +113,7 @@ class Exercise:
             finding = criterion.judge(evidence)
         except MissingError as err:
             how = _HOW[err.kind].format(err.name, self.id)
-            article = "an" if err.kind == "answer" else "a"
+            article = "an" if err.kind[0] in "ai" else "a"
             expected = f"{article} {err.kind} {err.name!r}"
             finding = Finding(False, expected, "there is none", how)
         except EngineError:

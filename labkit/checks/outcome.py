@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from labkit import palette
+
 
 class Outcome(StrEnum):
     """How an exercise stands."""
@@ -89,11 +91,10 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        # Okabe and Ito's palette: told apart by the colour-blind too, and never by colour alone.
         colour = {
-            Outcome.PASSED: "#009E73",
-            Outcome.INCORRECT: "#D55E00",
-            Outcome.NOT_ATTEMPTED: "#767676",
+            Outcome.PASSED: palette.PASSED,
+            Outcome.INCORRECT: palette.FAILED,
+            Outcome.NOT_ATTEMPTED: palette.UNDECIDED,
         }[self.outcome]
         parts = [f"<b>{html.escape(self._headline)}</b>"]
         if not self._attempted:

@@ -10,7 +10,7 @@ from typing import Any
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Standing
 from labkit.checks.outcome import Outcome
-from labkit.table import Shown, Table
+from labkit.table import Table, Tabular
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +58,7 @@ class Code:
 
 
 @dataclass(frozen=True, repr=False)
-class ProgressTable(Shown):
+class ProgressTable(Tabular):
     """Every exercise of the course, and how far the learner got."""
 
     exercises: tuple[Exercise, ...]

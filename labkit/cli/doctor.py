@@ -17,8 +17,9 @@ from labkit.engine import Engine, connect
 from labkit.engine.discovery import summary
 from labkit.engine.vm import choose_machine, find_image, find_snapshot
 from labkit.errors import LabError
-from labkit.host import LocalHost, read_namespaces
-from labkit.lab.images import is_built, lab_images
+from labkit.host import LocalHost
+from labkit.images import is_built, lab_images
+from labkit.inspect import read_namespaces
 
 SPEED = {
     "kvm": "faster than emulated: no instruction is translated",

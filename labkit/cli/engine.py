@@ -22,7 +22,7 @@ from labkit.engine.vm import (
     find_qemu,
 )
 from labkit.errors import BadValueError, LabError
-from labkit.lab.images import build_images, recipe_of_all
+from labkit.images import build_images, recipe_of_all
 
 app = typer.Typer(help="The engine that runs the containers.", no_args_is_help=True)
 Kind = Annotated[
@@ -108,7 +108,7 @@ def _build(stages: _Stages, *, memory: int) -> tuple[Machine, Snapshot]:
 
     def lab_images(endpoint: Endpoint) -> None:
         guest = Engine("vm", endpoint)
-        build_images(guest, say=stages.say)
+        build_images(guest, on_message=stages.line)
         guest.close()
 
     preparation = Preparation(recipe_of_all(), lab_images)
@@ -133,9 +133,9 @@ class _Stages:
         """The `on_progress` of a micro-VM."""
         if stage != self._stage:
             self._stage = stage
-            self.say(stage)
+            self.line(stage)
 
-    def say(self, line: str) -> None:
+    def line(self, line: str) -> None:
         """One line."""
         seconds = time.monotonic() - self._began
         print(f"{seconds:6.1f} s  {line[:120]}", file=sys.stderr, flush=True)

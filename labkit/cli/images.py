@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from labkit.engine import connect
-from labkit.lab.images import build_images, is_built, lab_images
+from labkit.images import build_images, is_built, lab_images
 from labkit.table import Table
 
 app = typer.Typer(help="The images that labs start from.", invoke_without_command=True)
@@ -35,14 +35,14 @@ def build(names: Annotated[list[str] | None, typer.Argument(help="all, if none")
     engine = connect()
     if not console.is_terminal:
         # A log wants the milestones, not every line of a package manager's.
-        build_images(engine, names=wanted, say=_milestone)
+        build_images(engine, names=wanted, on_message=_milestone)
         return
     with console.status("looking at the images") as status:
 
-        def say(line: str) -> None:
+        def on_message(line: str) -> None:
             status.update(line[: console.width - 4])
 
-        built = build_images(engine, names=wanted, say=say)
+        built = build_images(engine, names=wanted, on_message=on_message)
     console.print(f"built: {', '.join(built) or 'nothing, all are up to date'}")
 
 

@@ -18,13 +18,12 @@ from labkit.engine.facts import EngineFacts, read_facts
 from labkit.errors import ImageNotFoundError, LabError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
-from labkit.table import Shown, Table
+from labkit.table import Table, Tabular
 
 if TYPE_CHECKING:
     import docker
 
 PROBE_IMAGE = "labkit/toolbox"
-PROBE_LABEL = "labkit.probe"
 
 
 _MEANING = {
@@ -34,7 +33,7 @@ _MEANING = {
 }
 
 
-class Engine(Shown):
+class Engine(Tabular):
     """A Docker-compatible engine that answers."""
 
     forwards_ports = False  # whether a published port is this machine's only once it is forwarded
@@ -107,13 +106,14 @@ class Engine(Shown):
 
     def probe(self) -> ProbeHost:
         """A new probe container on this engine. Raises ImageNotFoundError, HostError."""
-        from labkit.owner import OWNER_LABEL, this_process
+        from labkit import labels
+        from labkit.owner import this_process
 
         try:
             return ProbeHost(
                 self.client,
                 image=PROBE_IMAGE,
-                labels={PROBE_LABEL: "1", OWNER_LABEL: this_process()},
+                labels={labels.PROBE: "1", labels.OWNER: this_process()},
             )
         except ImageNotFoundError as err:
             raise ImageNotFoundError(

@@ -1,4 +1,4 @@
-"""An engine in a micro-VM of ours, and the doors that lead to it."""
+"""An engine in a micro-VM of ours, and the entrances that lead to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class VmEngine(Engine):
     @cached_property
     def host(self) -> Host:
         """The guest, seen by an agent in it; no probe container is needed."""
-        return GuestHost(self.vm.door.open)
+        return GuestHost(self.vm.runner.open)
 
     @property
     def sight(self) -> str:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import HostError
 from labkit.host import agent
-from labkit.host.frames import STDERR, FrameStream
 from labkit.host.host import ANSWER_TIMEOUT, Answer, Host, Request
-from labkit.sdk import translated
+from labkit.sdk import STDERR, FrameStream, translated
 
 if TYPE_CHECKING:
     import docker

@@ -3,6 +3,7 @@
     namespaces     /proc/PID/ns/*                     capabilities   CapEff and the like
     processes      /proc/PID/stat, status, cmdline    mounts         /proc/PID/mountinfo
     idmaps         /proc/PID/uid_map, gid_map         cgroups        /proc/PID/cgroup, mounts
+    signals        SigCgt and the like                sockets        /proc/PID/net/tcp, fib_trie
     memory, cpu, cpuset, pids, freezer, io            the files of a cgroup, v1 or v2
 
 A text that is not what the kernel writes raises `BadValueError`, and a text may be read from
@@ -33,6 +34,8 @@ from labkit.kernel.mounts import Mount, OverlayDirs, overlay_dirs, parse_mountin
 from labkit.kernel.namespaces import KINDS, Namespace, Namespaces
 from labkit.kernel.pids import PIDS_FILES_V1, PIDS_FILES_V2, PidsState, pids_state
 from labkit.kernel.processes import Process, parse_process
+from labkit.kernel.signals import SignalSets, parse_signal_sets
+from labkit.kernel.sockets import parse_listening, parse_local_addresses
 
 __all__ = [
     "CAPABILITIES",
@@ -65,6 +68,7 @@ __all__ = [
     "OverlayDirs",
     "PidsState",
     "Process",
+    "SignalSets",
     "cgroup_dirs",
     "cgroup_mounts",
     "cpu_state",
@@ -75,10 +79,13 @@ __all__ = [
     "overlay_dirs",
     "parse_capability_sets",
     "parse_id_map",
+    "parse_listening",
+    "parse_local_addresses",
     "parse_mask",
     "parse_mountinfo",
     "parse_proc_cgroup",
     "parse_process",
+    "parse_signal_sets",
     "pids_state",
     "to_mask",
 ]

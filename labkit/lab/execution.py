@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ExecTimeoutError, LabError
-from labkit.host import frames, read_processes
+from labkit.inspect import read_processes
+from labkit.sdk import STDERR, STDOUT, FrameStream
 from labkit.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def execute(
     The engine's exec has no timeout of its own. Raises ExecTimeoutError and the SDK's errors.
     """
     created = api.exec_create(container, command, user=user, workdir=workdir, environment=env)["Id"]
-    stream = frames.FrameStream(api.exec_start(created, socket=True))
-    output = {frames.STDOUT: b"", frames.STDERR: b""}
+    stream = FrameStream(api.exec_start(created, socket=True))
+    output = {STDOUT: b"", STDERR: b""}
     try:
         for which, data in stream.frames(timeout=timeout):
             output[which] += data
@@ -57,7 +58,7 @@ def execute(
         _kill_tree(host, api.exec_inspect(created)["Pid"])
         raise ExecTimeoutError(
             f"The command ran for more than {timeout:g} s and was killed.",
-            seen=f"{command!r}, which had printed {output[frames.STDOUT][-200:]!r}",
+            seen=f"{command!r}, which had printed {output[STDOUT][-200:]!r}",
             do="give it more time with `timeout=`, or end it yourself",
         ) from err
     finally:

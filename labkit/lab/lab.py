@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from labkit import labels
 from labkit.engine import Engine, connect
 from labkit.errors import (
     EngineGoneError,
@@ -18,7 +19,6 @@ from labkit.errors import (
     ImageNotFoundError,
     LabError,
 )
-from labkit.lab import labels
 from labkit.lab.container import WAIT_TIMEOUT, Container
 from labkit.lab.execution import Output
 from labkit.lab.image import Image
@@ -26,10 +26,9 @@ from labkit.lab.network import Network
 from labkit.lab.options import Ports, Volumes, binds, limits, published, with_tag
 from labkit.lab.reaper import reaper_for
 from labkit.lab.sweep import sweep_lab
-from labkit.lab.tarball import pack
 from labkit.lab.volume import Volume
-from labkit.owner import OWNER_LABEL, this_process
-from labkit.sdk import translated
+from labkit.owner import this_process
+from labkit.sdk import pack, translated
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as SdkContainer
@@ -118,7 +117,7 @@ class Lab:
         if not shares_network and options.get("uts_mode") != "host":
             options.setdefault("hostname", name)
         options["labels"] = {**options.get("labels", {}), **labels.labels_of(self.id, name)}
-        container = Container(self.engine, self._create(image, command, name, options))
+        container = Container(self, self._create(image, command, name, options))
         if start:
             try:
                 container.start()
@@ -170,7 +169,7 @@ class Lab:
         """The lab's container of this name. Raises NotFoundError."""
         with translated(f"find container {name!r}"):
             found = self.engine.client.containers.get(labels.engine_name(self.id, name))
-        return Container(self.engine, found)
+        return Container(self, found)
 
     def containers(self) -> list[Container]:
         """The lab's containers, by name, those that have ended too. Shell: `docker ps -a`."""
@@ -178,7 +177,7 @@ class Lab:
             found = self.engine.client.containers.list(
                 all=True, filters=self._only, ignore_removed=True
             )
-        return sorted((Container(self.engine, one) for one in found), key=lambda one: one.name)
+        return sorted((Container(self, one) for one in found), key=lambda one: one.name)
 
     # --- networks ------------------------------------------------------------------------------
 
@@ -208,7 +207,7 @@ class Lab:
                         **options,
                     )
                     made.reload()
-                    return Network(made)
+                    return Network(self, made)
             except EngineRefusedError as err:
                 if subnet or not any(word in err.seen.lower() for word in OVERLAPS):
                     raise
@@ -219,7 +218,7 @@ class Lab:
         """The lab's networks, or those of one name. Shell: `docker network ls`."""
         with translated("list the lab's networks"):
             found = self.engine.client.networks.list(filters=self._only)
-        networks = sorted((Network(one) for one in found), key=lambda one: one.name)
+        networks = sorted((Network(self, one) for one in found), key=lambda one: one.name)
         return [one for one in networks if name in (None, one.name)]
 
     # --- volumes -------------------------------------------------------------------------------
@@ -233,20 +232,20 @@ class Lab:
             made = self.engine.client.volumes.create(
                 labels.engine_name(self.id, name), labels=labels.labels_of(self.id, name), **options
             )
-        return Volume(made)
+        return Volume(self, made)
 
     def volumes(self) -> list[Volume]:
         """The lab's volumes. Shell: `docker volume ls`."""
         with translated("list the lab's volumes"):
             found = self.engine.client.volumes.list(filters=self._only)
-        return sorted((Volume(one) for one in found), key=lambda one: one.name)
+        return sorted((Volume(self, one) for one in found), key=lambda one: one.name)
 
     # --- images --------------------------------------------------------------------------------
 
     def image(self, name: str) -> Image:
         """An image on the engine. Raises ImageNotFoundError. Shell: `docker image inspect`."""
         with translated(f"find image {name!r}"):
-            return Image(self.engine.client.images.get(self._reference(name)), name=name)
+            return Image(self, self.engine.client.images.get(self._reference(name)), name=name)
 
     def build(
         self,
@@ -263,7 +262,7 @@ class Lab:
         """
         labels.checked_name(name)
         # Early, so that the steps of a build that is broken off are known as the lab's, too.
-        mark = f"LABEL {labels.LAB}={self.id} {OWNER_LABEL}={this_process()}"
+        mark = f"LABEL {labels.LAB}={self.id} {labels.OWNER}={this_process()}"
         marked = FROM_LINE.sub(rf"\g<0>\n{mark}", dockerfile)
         context = pack({"Dockerfile": marked, **(files or {})})
         with translated(f"build image {name!r}"):
@@ -276,7 +275,7 @@ class Lab:
                 forcerm=True,
                 **options,
             )
-        return Image(made, name=name)
+        return Image(self, made, name=name)
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.lab.sizes import parse_size
 from labkit.lab.volume import Volume
+from labkit.sizes import parse_size
 
 Ports = Sequence[int | str] | Mapping[str, Any]
 Volumes = Mapping[Any, str]

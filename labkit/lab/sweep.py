@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from labkit import labels
 from labkit.errors import EngineRefusedError, LabError, NameTakenError, NotFoundError
-from labkit.lab import labels
-from labkit.owner import OWNER_LABEL, is_dead
+from labkit.owner import is_dead
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def sweep_lab(client: docker.DockerClient, lab: str) -> list[str]:
     Shell: `docker rm -fv $(docker ps -aqf label=labkit.lab=LAB)`, and so for the rest.
     Raises EngineError.
     """
-    return _remove(client, f"{labels.LAB}={lab}", lambda _: True)
+    return _remove(client, f"{labels.LAB}={lab}", lambda kind, found: True)
 
 
 def sweep_until_quiet(client: docker.DockerClient, labs: Iterable[str]) -> None:
@@ -43,23 +43,27 @@ def sweep_until_quiet(client: docker.DockerClient, labs: Iterable[str]) -> None:
 
 def sweep_dead(client: docker.DockerClient) -> list[str]:
     """Remove what owners that have ended left behind; return the names of what was removed."""
-    return _remove(client, OWNER_LABEL, lambda found: is_dead(found.get(OWNER_LABEL, "")))
+    return _remove(client, labels.OWNER, lambda kind, found: is_dead(found.get(labels.OWNER, "")))
 
 
 def sweep_all(client: docker.DockerClient) -> list[str]:
     """Remove every lab's objects, of living owners too; return the names of what was removed."""
-    return _remove(client, OWNER_LABEL, lambda _: True)
+    return _remove(client, labels.OWNER, lambda kind, found: True)
 
 
-def sweep_named(client: docker.DockerClient, session: str, names: set[str]) -> list[str]:
-    """Remove a session's objects of some names; return the names of what was removed."""
+def sweep_named(
+    client: docker.DockerClient, session: str, wanted: set[tuple[str, str]]
+) -> list[str]:
+    """Remove a session's objects of some kinds and names, as ("network", "app")."""
     return _remove(
-        client, f"{labels.SESSION}={session}", lambda found: labels.name_of(found) in names
+        client,
+        f"{labels.SESSION}={session}",
+        lambda kind, found: (kind, labels.name_of(found)) in wanted,
     )
 
 
 def _remove(
-    client: docker.DockerClient, label: str, ours: Callable[[dict[str, str]], bool]
+    client: docker.DockerClient, label: str, ours: Callable[[str, dict[str, str]], bool]
 ) -> list[str]:
     api, only = client.api, {"label": [label]}
     removed: list[str] = []
@@ -103,7 +107,7 @@ def _remove(
     with ThreadPoolExecutor(WORKERS) as pool:
         for kind, listed, remove in kinds:
             with translated(f"list the lab's {kind}s"):
-                items = [item for item in listed() if ours(item["Labels"] or {})]
+                items = [item for item in listed() if ours(kind, item["Labels"] or {})]
             while items:
                 answers = pool.map(lambda item, k=kind, r=remove: take(k, r, item), items)
                 refused = [(item, err) for item, err in zip(items, answers, strict=True) if err]

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.lab import labels
+from labkit import inspect
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
     from docker.models.volumes import Volume as SdkVolume
 
+    from labkit.lab.lab import Lab
 
-class Volume:
-    """One volume. `docker` is the Docker SDK's own object."""
 
-    def __init__(self, docker: SdkVolume) -> None:
+class Volume(inspect.Volume):
+    """One volume of a lab. `docker` is the Docker SDK's own object."""
+
+    def __init__(self, lab: Lab, docker: SdkVolume) -> None:
+        super().__init__(lab.engine, str(docker.name), docker.attrs.get("Labels") or {})
+        self.lab = lab
         self.docker = docker
-        self.name = labels.name_of(docker.attrs.get("Labels") or {})
-
-    def __repr__(self) -> str:
-        return f"<Volume {self.name}>"
-
-    @property
-    def mount_point(self) -> str:
-        """Where its files are on the engine's machine. Shell: `docker volume inspect NAME`."""
-        return str(self.docker.attrs["Mountpoint"])
 
     def remove(self) -> None:
         """Remove it and its data. Raises EngineRefusedError while it is in use."""

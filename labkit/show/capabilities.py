@@ -10,7 +10,7 @@ from labkit.show.matrix import one_engine
 from labkit.table import Table
 
 if TYPE_CHECKING:
-    from labkit.lab import Container
+    from labkit.inspect import Container
 
 HAS, HAS_NOT = "yes", "-"
 

@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import MissingToolError
+from labkit.palette import BLACK, INK, WHITE
 from labkit.table import Table
 
 if TYPE_CHECKING:
@@ -17,20 +18,6 @@ if TYPE_CHECKING:
 
 DPI = 144  # of the stored picture
 SCREEN_DPI = 96  # at which it is shown, so that it is sharp on finer screens too
-
-# Okabe and Ito's palette, which the colour-blind can tell apart; grey first.
-# https://jfly.uni-koeln.de/color/
-PALETTE = (
-    "#dddddd",
-    "#e69f00",
-    "#56b4e9",
-    "#009e73",
-    "#f0e442",
-    "#0072b2",
-    "#d55e00",
-    "#cc79a7",
-)
-INK, FAINT = "#222222", "#666666"
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,7 +121,7 @@ def ink_on(colour: str) -> str:
     linear = [(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
               for c in (red, green, blue)]  # fmt: skip
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000000" if luminance > 0.179 else "#ffffff"
+    return BLACK if luminance > 0.179 else WHITE
 
 
 def _matplotlib() -> Any:

@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from labkit.host import read_processes
-from labkit.show.figure import FAINT, INK, PALETTE, Figure, draw
+from labkit.inspect import read_processes
+from labkit.palette import AREAS, FAINT, INK, JOINT, RULE
+from labkit.show.figure import Figure, draw
 from labkit.show.matrix import one_engine
 from labkit.show.processes import Node, nodes, tree_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from labkit.lab import Container
+    from labkit.inspect import Container
 
 WIDTH = 7.9  # inches
 ROW, INDENT = 0.34, 0.34
 TOP = 1.25  # rows; the heading
 ABOVE, BELOW = 0.95, 0.4  # rows that a frame takes besides its processes
 HOST_PID, INSIDE_PID = 6.7, 7.6  # where the columns end
-FRAMES = PALETTE[1:]
+FRAMES = AREAS[1:]
 
 
 def process_tree(*containers: Container, host_pids: bool = False) -> Figure:
@@ -73,7 +74,7 @@ def _heading(axes: Axes) -> None:
     for x, line in ((HOST_PID, "pid on\nthe host"), (INSIDE_PID, "pid\ninside")):
         axes.text(x, ROW * 0.5, line, ha="right", va="center", size=8.5, color=FAINT)
     axes.text(0.05, ROW * 0.5, "process", va="center", size=8.5, color=FAINT)
-    axes.plot([0.05, WIDTH - 0.1], [ROW, ROW], color="#cccccc", lw=0.8)
+    axes.plot([0.05, WIDTH - 0.1], [ROW, ROW], color=RULE, lw=0.8)
 
 
 def _frame(axes: Axes, name: str, colour: str, run: Sequence[Node], row: float) -> None:
@@ -103,8 +104,8 @@ def _process(axes: Axes, node: Node, row: float, place: dict[int, tuple[float, f
         above, top = place[node.depth - 1]
         dash = ":" if node.skipped else "-"
         # An elbow from the parent; dotted where processes between are left out.
-        axes.plot([above, above, x - 0.04], [top, y, y], color="#888888", lw=1.1, ls=dash, zorder=3)
-        axes.plot([x - 0.04], [y], marker=".", ms=4, color="#888888", zorder=3)
+        axes.plot([above, above, x - 0.04], [top, y, y], color=JOINT, lw=1.1, ls=dash, zorder=3)
+        axes.plot([x - 0.04], [y], marker=".", ms=4, color=JOINT, zorder=3)
     command = axes.text(x, y, node.label, va="center_baseline", size=9.5,
                         weight="bold" if node.container else "normal", color=INK)  # fmt: skip
     if node.note:

@@ -8,21 +8,22 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadValueError
-from labkit.host import read_namespaces_of
+from labkit.inspect import read_namespaces_of
 from labkit.kernel import KINDS, Namespace, Namespaces
-from labkit.show.figure import FAINT, PALETTE, Figure, draw, ink_on
+from labkit.palette import AREAS, FAINT, WHITE
+from labkit.show.figure import Figure, draw, ink_on
 from labkit.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from labkit.engine import Engine
-    from labkit.lab import Container
+    from labkit.inspect import Container
 
 LEFT, CELL, ROW = 0.9, 1.25, 0.42  # inches: the kinds' names, then one cell for each column
 WIDTH = 7.4  # at most
 GAP = 0.025  # inches round a cell
-ALONE = "#ffffff"  # the colour of a namespace that no other column has
+ALONE = WHITE  # the colour of a namespace that no other column has
 UNKNOWN = "?"  # the kernel has no such kind, or does not let us look
 
 
@@ -82,8 +83,8 @@ def shared_colours(row: Sequence[str]) -> dict[str, str]:
     """
     many = [letter for letter, times in Counter(row).items() if times > 1 and letter != UNKNOWN]
     others = [letter for letter in many if letter != row[0]]
-    colours = {letter: PALETTE[1 + i % (len(PALETTE) - 1)] for i, letter in enumerate(others)}
-    return colours | ({row[0]: PALETTE[0]} if row[0] in many else {})
+    colours = {letter: AREAS[1 + i % (len(AREAS) - 1)] for i, letter in enumerate(others)}
+    return colours | ({row[0]: AREAS[0]} if row[0] in many else {})
 
 
 def _letter(index: int) -> str:
@@ -113,7 +114,7 @@ def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]], cell: fl
         for column, letter in enumerate(row):
             colour = colours.get(letter, ALONE)
             corner = (LEFT + column * cell + GAP, ROW * (line - 0.15) + GAP)
-            size, edge = (cell - 2 * GAP, ROW - 2 * GAP), PALETTE[0] if colour == ALONE else colour
+            size, edge = (cell - 2 * GAP, ROW - 2 * GAP), AREAS[0] if colour == ALONE else colour
             axes.add_patch(Rectangle(corner, *size, fc=colour, ec=edge, lw=1))
             axes.text(
                 LEFT + (column + 0.5) * cell,

@@ -6,21 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import BadValueError
-from labkit.show.figure import FAINT, Figure, draw
+from labkit.palette import FAINT, JOINT, LINES, RULE, SKY
+from labkit.show.figure import Figure, draw
 from labkit.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Dark enough for thin lines on white; marks and dashes tell them apart without colour.
-STROKES = (
-    ("#0072b2", "o", "-"),
-    ("#d55e00", "s", "--"),
-    ("#009e73", "^", "-."),
-    ("#cc79a7", "D", ":"),
-    ("#e69f00", "v", "-"),
-    ("#56b4e9", "P", "--"),
-)
+# Marks and dashes tell lines apart without colour.
+STROKES = tuple(zip(LINES, "os^DvP", ("-", "--", "-.", ":", "-", "--"), strict=True))
 MARKED = 30  # points: of more, single ones cannot be told apart
 BESIDE = 0.8  # of the width: a line that ends before it has room for its name
 LABEL_GAP = 0.065  # of the height, between two labels
@@ -62,7 +56,7 @@ def lines(series: Series, *, x: str, y: str, title: str) -> Figure:
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.set_title(title, loc="left", weight="bold", size=11)
-        axes.grid(axis="y", color="#e4e4e4", lw=0.8)
+        axes.grid(axis="y", color=RULE, lw=0.8)
         axes.set_axisbelow(True)
         _label_ends(axes, series)
 
@@ -123,7 +117,7 @@ def bars_beside(charts: Mapping[str, Mapping[str, float]], *, units: Sequence[st
 
 def _bars(axes: Axes, values: Mapping[str, float], unit: str, title: str) -> None:
     names, sizes = list(values), list(values.values())
-    drawn = axes.barh(range(len(names)), sizes, color="#56b4e9", height=0.62)
+    drawn = axes.barh(range(len(names)), sizes, color=SKY, height=0.62)
     axes.bar_label(drawn, [f"{number(size)} {unit}" for size in sizes], padding=5)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -159,6 +153,6 @@ def _label_ends(axes: Axes, series: Series) -> None:
             continue
         place = max(height, place + LABEL_GAP)
         if place > height:  # a line to it, as it is not at its own place
-            style["arrowprops"] = {"arrowstyle": "-", "color": "#999999", "lw": 0.8}
+            style["arrowprops"] = {"arrowstyle": "-", "color": JOINT, "lw": 0.8}
         axes.annotate(name, (at, value), xytext=(1.02, place), textcoords="axes fraction",
                       va="center", annotation_clip=False, **style)  # fmt: skip

@@ -16,8 +16,7 @@ from typing import Any
 import yaml
 
 from labkit.engine import Engine
-from labkit.lab.images import packages_on
-from labkit.lab.roots import ensure_root
+from labkit.images import ensure_root, packages_on
 
 ROOT = Path(__file__).parents[2]
 HOME = "/home/jovyan"
@@ -62,7 +61,7 @@ ENTRYPOINT ["{HOME}/binder/start"]
 
 def build(engine: Engine) -> list[str]:
     """Make the image of the twin; return what the build said."""
-    ensure_root(engine, "root-debian", packages=packages_on("root-debian"), say=print)
+    ensure_root(engine, "root-debian", packages=packages_on("root-debian"), on_message=print)
     for left in engine.client.containers.list(all=True, filters={"ancestor": IMAGE}):
         left.remove(force=True, v=True)  # of tests that were killed
     said: list[str] = []

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from labkit import connect
-from labkit.owner import OWNER_LABEL
+from labkit.labels import OWNER
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START = 240  # seconds: on an engine that has no lab images yet, they are made first
@@ -120,10 +120,8 @@ def lab_server() -> Iterator[LabServer]:
 
 def containers_of(owners: set[int]) -> list[str]:
     """The names of the containers on the engine that these processes' labs have made."""
-    found = connect().client.api.containers(all=True, filters={"label": [OWNER_LABEL]})
-    return [
-        one["Names"][0] for one in found if int(one["Labels"][OWNER_LABEL].split("/")[-2]) in owners
-    ]
+    found = connect().client.api.containers(all=True, filters={"label": [OWNER]})
+    return [one["Names"][0] for one in found if int(one["Labels"][OWNER].split("/")[-2]) in owners]
 
 
 def wait_until(true: Callable[[], bool], timeout: float) -> None:

@@ -13,8 +13,8 @@ from other import OtherEngine
 from labkit import connect
 from labkit.engine import Engine, VmEngine
 from labkit.host import Host, LocalHost, ProbeHost
+from labkit.images import build_images
 from labkit.lab import Lab
-from labkit.lab.images import build_images
 
 # The SDK leaves its sockets to the garbage collector where an engine is gone or none was there.
 SOCKETS_LEFT = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def engine() -> Engine:
     """The engine that `make lab` set up, or whatever `connect` finds or starts."""
     found = connect()
-    build_images(found, say=print)
+    build_images(found, on_message=print)
     return found
 
 

@@ -11,7 +11,7 @@ from other import PACKAGES
 
 from labkit.engine import Engine
 from labkit.engine.endpoint import Endpoint
-from labkit.lab.labels import LAB, NAME
+from labkit.labels import LAB, NAME
 
 BUSY = """
 import random, sys

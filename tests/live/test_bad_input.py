@@ -26,15 +26,15 @@ from labkit.errors import (
     LabError,
     NotFoundError,
 )
+from labkit.images import build_images
 from labkit.lab import Lab
-from labkit.lab.images import build_images
 from labkit.lab.sweep import sweep_dead
 
 BUILD = """
 import json, sys, tempfile
 from pathlib import Path
 from labkit import LabError, connect, paths
-from labkit.lab.images import build_images
+from labkit.images import build_images
 folder = Path(tempfile.mkdtemp(dir=paths.home()))
 (folder / "toolbox").mkdir()
 # A step that needs the network: a root that labkit made has all packages of its own recipes.
@@ -43,7 +43,7 @@ folder = Path(tempfile.mkdtemp(dir=paths.home()))
 )
 paths.images_dir = lambda: folder
 try:
-    build_images(connect(), say=print, names={"toolbox"})
+    build_images(connect(), on_message=print, names={"toolbox"})
     print(json.dumps(None))
 except LabError as err:
     print(json.dumps([type(err).__name__, err.what, err.seen, err.do]))
@@ -216,7 +216,7 @@ def test_a_full_disk_while_building(small_engine: OtherEngine, engine: Engine) -
     packed = b"".join(engine.client.images.get("labkit/root-debian").save(named=True))
     with pytest.raises(Exception, match=r"(?i)no space left"):
         small_engine.load(packed)
-    assert build_images(small_engine.engine, say=print, names={"base"}) == []
+    assert build_images(small_engine.engine, on_message=print, names={"base"}) == []
 
 
 def everything(other: OtherEngine) -> tuple[object, ...]:

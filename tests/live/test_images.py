@@ -10,16 +10,16 @@ from other import OtherEngine
 
 from labkit import paths
 from labkit.engine import Engine
-from labkit.lab.images import build_images, is_built, lab_images
+from labkit.images import build_images, is_built, lab_images
 from labkit.waiting import wait_until
 
 BUILD = """
 from pathlib import Path
 from labkit import connect, paths
-from labkit.lab.images import build_images
+from labkit.images import build_images
 paths.images_dir = lambda: Path({recipes!r})
 print("begun", flush=True)
-build_images(connect(), say=lambda line: print(line, flush=True))
+build_images(connect(), on_message=lambda line: print(line, flush=True))
 """
 SLOW = """ARG ROOT=labkit/base
 FROM ${ROOT}
@@ -31,7 +31,7 @@ RUN echo "second begins"; sleep 600
 def test_building_twice_does_nothing_the_second_time(engine: Engine) -> None:
     before = {one.reference: engine.client.images.get(one.reference).id for one in lab_images()}
     said: list[str] = []
-    assert build_images(engine, say=said.append) == []
+    assert build_images(engine, on_message=said.append) == []
     assert said == [f"{one.name}: up to date" for one in lab_images()]
     after = {one.reference: engine.client.images.get(one.reference).id for one in lab_images()}
     assert before == after
@@ -64,10 +64,10 @@ def test_a_changed_recipe_is_built_again(
     assert not is_built(engine, changed)
     # It needs no root of its own to be tried on: the one it has serves.
     engine.client.images.get("labkit/base").tag("labkit/root-busybox")
-    assert build_images(engine, say=print) == ["base"]
+    assert build_images(engine, on_message=print) == ["base"]
     assert is_built(engine, changed)
     assert engine.client.containers.run("labkit/base", "cat /changed", remove=True) == b"changed\n"
-    assert build_images(engine, say=print) == []
+    assert build_images(engine, on_message=print) == []
 
 
 def test_an_interrupted_build_leaves_no_half_image(

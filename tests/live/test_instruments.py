@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from labkit.engine import Engine
-from labkit.host import (
-    Host,
+from labkit.host import Host
+from labkit.inspect import (
     read_capabilities,
     read_id_maps,
     read_mounts,

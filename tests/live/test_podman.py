@@ -13,8 +13,8 @@ import pytest
 
 from labkit.engine import Endpoint, Engine, discovery
 from labkit.errors import ImageNotFoundError, NameTakenError
+from labkit.images import is_built, lab_images
 from labkit.lab import Lab
-from labkit.lab.images import is_built, lab_images
 from labkit.waiting import wait_until
 
 # Podman raises these limits, which needs CAP_SYS_RESOURCE; without it, the machine's own do.

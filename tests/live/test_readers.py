@@ -9,10 +9,9 @@ from view import settle
 
 from labkit.engine import Engine
 from labkit.errors import ProcessGoneError
-from labkit.host import (
+from labkit.host import Host, ProbeHost
+from labkit.inspect import (
     Cgroup,
-    Host,
-    ProbeHost,
     read_capabilities,
     read_id_maps,
     read_mounts,

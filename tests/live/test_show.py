@@ -6,7 +6,8 @@ import pytest
 
 from labkit import Lab, show
 from labkit.errors import ContainerExitedError
-from labkit.host import ProbeHost, read_processes
+from labkit.host import ProbeHost
+from labkit.inspect import read_processes
 from labkit.kernel import KINDS
 from labkit.show.processes import nodes, tree_text
 from labkit.table import Table

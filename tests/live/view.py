@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from labkit.host import (
+from labkit.host import Host
+from labkit.inspect import (
     Cgroup,
-    Host,
     read_capabilities,
     read_id_maps,
     read_mounts,

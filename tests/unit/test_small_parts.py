@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from labkit.errors import BadValueError, LabError, WaitTimeoutError
-from labkit.lab.sizes import parse_size, show_size
 from labkit.owner import is_dead, this_process
+from labkit.sizes import parse_size, show_size
 from labkit.table import Table
 from labkit.waiting import wait_until
 

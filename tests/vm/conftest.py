@@ -11,7 +11,7 @@ from machines import Base
 from labkit import Lab, paths
 from labkit.engine import Endpoint, Engine, VmEngine
 from labkit.engine.vm import MicroVM, Preparation, build_base
-from labkit.lab.images import build_images, recipe_of_all
+from labkit.images import build_images, recipe_of_all
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def base() -> Base:
 
     def lab_images(endpoint: Endpoint) -> None:
         guest = Engine("vm", endpoint)
-        build_images(guest, say=print)
+        build_images(guest, on_message=print)
         guest.close()
 
     cache = paths.cache() / "vm"

@@ -119,7 +119,7 @@ def test_a_disk_that_fills_under_a_running_machine_is_said(small_disk: Path, bas
         write = "import os; f = open('/var/lib/docker/big', 'wb'); f.write(bytes(40 << 20)); " \
                 "os.fsync(f.fileno()); print('written')"  # fmt: skip
         with pytest.raises(EngineGoneError, match="silent"):
-            vm.door.run(write, timeout=10)
+            vm.runner.run(write, timeout=10)
         with pytest.raises(EngineError, match="stands still") as caught:
             vm.start()
         assert "io-error" in caught.value.seen

@@ -66,7 +66,7 @@ def test_restored_guests_are_several_and_share_no_random_numbers(make_vm: MakeVm
     drawn = []
     for vm in (one, other):
         vm.start()
-        drawn.append(vm.door.run(draw))
+        drawn.append(vm.runner.run(draw))
     assert one.pid() != other.pid()
     assert all(drawn) and drawn[0] != drawn[1]
 
@@ -84,7 +84,7 @@ def test_a_kept_disk_outlives_the_machine(make_vm: MakeVm) -> None:
     client = vm.start(keep=True).client()
     client.volumes.create("mine")
     client.close()
-    vm.door.run(f"open('{note}', 'w').write('kept')")
+    vm.runner.run(f"open('{note}', 'w').write('kept')")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a machine that had to be killed warns
         vm.stop()
@@ -93,7 +93,7 @@ def test_a_kept_disk_outlives_the_machine(make_vm: MakeVm) -> None:
     vm.stop()
     vm.start(keep=True)
     assert volumes() == ["mine"]
-    assert vm.door.run(f"print(open('{note}').read())") == "kept\n"
+    assert vm.runner.run(f"print(open('{note}').read())") == "kept\n"
     assert "recovery" not in (vm.folder / "serial.log").read_text()
 
 

@@ -29,7 +29,7 @@ vm = MicroVM(here / "vm" / name, cache=here / "cache")
 began = time.monotonic()
 vm.start(accelerator="tcg", on_progress=lambda stage, done: print(stage, flush=True))
 print(f"started in {time.monotonic() - began:.1f} s", flush=True)
-print("guest uid", vm.door.run("import os; print(os.getuid())").strip(), flush=True)
+print("guest uid", vm.runner.run("import os; print(os.getuid())").strip(), flush=True)
 vm.stop()
 print("uid", os.getuid(), open("/proc/self/status").read().split("CapBnd:")[1].split()[0])
 """

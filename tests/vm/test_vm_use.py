@@ -1,4 +1,4 @@
-"""A running machine: its engine, its door, its ports."""
+"""A running machine: its engine, its runner, its ports."""
 
 from __future__ import annotations
 
@@ -47,26 +47,29 @@ def test_the_engine_has_cgroup_v2_and_the_lab_images(engine: VmEngine, lab: Lab)
 
 
 def test_a_restored_guest_knows_the_time(vm: MicroVM) -> None:
-    assert abs(float(vm.door.run("import time; print(time.time())")) - time.time()) < 3
+    assert abs(float(vm.runner.run("import time; print(time.time())")) - time.time()) < 3
 
 
-# --- the door ----------------------------------------------------------------------------------
+# --- the runner ----------------------------------------------------------------------------------
 
 
-def test_the_door_runs_a_program_as_a_stream_and_ends_it_with_the_connection(vm: MicroVM) -> None:
+def test_the_runner_runs_a_program_as_a_stream_and_ends_it_with_the_connection(vm: MicroVM) -> None:
     program = (
         "import sys, os\nprint(os.getpid(), flush=True)\n"
         "for line in sys.stdin: print(line.upper(), end='', flush=True)"
     )
-    with vm.door.open(program) as tls, tls.makefile("rwb", buffering=0) as stream:
+    with vm.runner.open(program) as tls, tls.makefile("rwb", buffering=0) as stream:
         pid = int(stream.readline())
         for word in (b"one\n", b"two\n"):
             stream.write(word)
             assert stream.readline() == word.upper()
         lives = f"import os; print(os.path.exists('/proc/{pid}'))"
-        assert vm.door.run(lives) == "True\n"
+        assert vm.runner.run(lives) == "True\n"
     wait_until(
-        lambda: vm.door.run(lives) == "False\n", timeout=10, what="the program's end", interval=0.2
+        lambda: vm.runner.run(lives) == "False\n",
+        timeout=10,
+        what="the program's end",
+        interval=0.2,
     )
 
 
@@ -120,7 +123,7 @@ def test_udp_is_forwarded_too(vm: MicroVM) -> None:
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
         "s.bind(('0.0.0.0', 5353)); print('ready', flush=True); print(s.recv(100))"
     )
-    with vm.door.open(program) as tls, tls.makefile("rb") as stream:
+    with vm.runner.open(program) as tls, tls.makefile("rb") as stream:
         assert stream.readline() == b"ready\n"
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"ping", ("127.0.0.1", port))

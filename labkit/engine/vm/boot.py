@@ -1,4 +1,4 @@
-"""A guest that boots, and answers: its engine over HTTPS, its door for our programs."""
+"""A guest that boots, and answers: its engine over HTTPS, its runner for our programs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from labkit.errors import (
 from labkit.waiting import wait_until
 
 from . import cpio, process
-from .door import Door
 from .image import Image
 from .machine import Machine
 from .rootfs import GUEST
+from .runner import GuestRunner
 from .tls import SERVER, certificates, client_context
 
 BOOT_TIMEOUT = 180.0  # seconds; about 10 under emulation on an idle CPU
@@ -40,7 +40,7 @@ def cold_boot(
     """Start QEMU in `folder` from the image's kernel; the guest's keys ride on the initramfs."""
     tls = certificates(cache)
     secrets = {f"labkit/{name}": (cpio.SECRET, (tls / name).read_bytes()) for name in SERVER}
-    secrets["labkit/door.py"] = (cpio.FILE, (GUEST / "door.py").read_bytes())
+    secrets["labkit/runner.py"] = (cpio.FILE, (GUEST / "runner.py").read_bytes())
     initrd = folder / "initrd"
     initrd.touch(mode=0o600)
     initrd.write_bytes(image.initrd.read_bytes() + cpio.archive(secrets))
@@ -62,13 +62,13 @@ def cold_boot(
     )
 
 
-def wait_answering(folder: Path, cache: Path, *, timeout: float) -> tuple[Endpoint, Door]:
-    """Wait for the guest's engine and door, set the clock, and return where they are."""
-    engine_port, door_port = process.doors(folder)
+def wait_answering(folder: Path, cache: Path, *, timeout: float) -> tuple[Endpoint, GuestRunner]:
+    """Wait for the guest's engine and runner, set the clock, and return where they are."""
+    engine_port, runner_port = process.entrances(folder)
     endpoint = Endpoint(f"tcp://127.0.0.1:{engine_port}", str(certificates(cache)))
-    door = Door(door_port, certificates(cache))
+    runner = GuestRunner(runner_port, certificates(cache))
     wait_until(
-        _answers(folder, lambda: door.adopt(timeout=10)),
+        _answers(folder, lambda: runner.set_clock_and_reseed(timeout=10)),
         timeout=timeout,
         what="the guest to answer",
         saw=lambda: process.log_tail(folder),
@@ -81,7 +81,7 @@ def wait_answering(folder: Path, cache: Path, *, timeout: float) -> tuple[Endpoi
         saw=lambda: process.log_tail(folder),
         interval=0.1,
     )
-    return endpoint, door
+    return endpoint, runner
 
 
 def overlay(backing: Path, disk: Path) -> None:

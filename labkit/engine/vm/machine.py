@@ -29,7 +29,7 @@ MEMORY_LEAST = 384  # below it the kernel kills the engine
 # `docker run` fills 170, and what does not fit is translated again.
 TB_SIZE = 192
 ENGINE_PORT = 2376
-DOOR_PORT = 2377
+RUNNER_PORT = 2377
 # Where a forwarded port leads in the guest: to its network card, or its loopback.
 CARD, LOOPBACK = "10.0.2.15", "127.0.0.1"
 COMMAND_LINE = "console={console} quiet panic=-1"
@@ -114,8 +114,8 @@ class Machine:
         """The arguments that make the machine: board, CPUs, disk, network card, serial line."""
         board, _, emulated = _TARGETS[platform.machine()]
         kvm = self.accelerator == "kvm"
-        doors = "".join(
-            f",hostfwd=tcp:127.0.0.1:0-{CARD}:{port}" for port in (ENGINE_PORT, DOOR_PORT)
+        entrances = "".join(
+            f",hostfwd=tcp:127.0.0.1:0-{CARD}:{port}" for port in (ENGINE_PORT, RUNNER_PORT)
         )
         return [
             "-name",
@@ -142,7 +142,7 @@ class Machine:
             "-device",
             "virtio-blk-pci,drive=disk",
             "-netdev",
-            f"user,id=net,ipv6=off,restrict={'off' if network else 'on'}{doors}",
+            f"user,id=net,ipv6=off,restrict={'off' if network else 'on'}{entrances}",
             "-device",
             "virtio-net-pci,netdev=net,romfile=",
             "-serial",

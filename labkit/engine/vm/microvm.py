@@ -16,10 +16,10 @@ from labkit.lock import locked
 
 from . import boot, process, snapshot
 from .base import build_base
-from .door import Door
 from .image import Image, Progress
 from .machine import CARD, LOOPBACK, MEMORY, Machine, find_qemu
 from .qmp import Forward, monitor
+from .runner import GuestRunner
 from .tls import certificates
 
 START_TIMEOUT = 700.0  # seconds: another process may be building the image
@@ -59,7 +59,7 @@ class MicroVM:
     ) -> Endpoint:
         """Start the machine, or join the one that runs; return where its engine listens.
 
-        `memory` in MiB; `network=False` cuts the guest off from everything but our doors;
+        `memory` in MiB; `network=False` cuts the guest off from everything but our entrances;
         `keep` lets the disk outlive the machine: it is then always booted, never restored.
         Builds what is not in the cache.
         """
@@ -87,13 +87,13 @@ class MicroVM:
                 on_progress=on_progress,
             )
             try:
-                endpoint, door = self._run(machine, image, base, network=network, keep=keep)
+                endpoint, runner = self._run(machine, image, base, network=network, keep=keep)
             except BaseException:
                 process.kill(self.folder)
                 raise
             record = {
                 "url": endpoint.url,
-                "door": door.port,
+                "runner": runner.port,
                 "keep": keep,
                 "network": network,
                 "accelerator": machine.accelerator,
@@ -106,7 +106,7 @@ class MicroVM:
 
     def _run(
         self, machine: Machine, image: Image, base: snapshot.Snapshot, *, network: bool, keep: bool
-    ) -> tuple[Endpoint, Door]:
+    ) -> tuple[Endpoint, GuestRunner]:
         name = KEPT if keep else DISK
         disk = self.folder / name
         if not disk.exists():
@@ -144,9 +144,9 @@ class MicroVM:
         return Endpoint(str(self._record()["url"]), str(certificates(self.cache)))
 
     @property
-    def door(self) -> Door:
-        """The guest's door, which runs a Python program in the guest."""
-        return Door(int(str(self._record()["door"])), certificates(self.cache))
+    def runner(self) -> GuestRunner:
+        """The guest's runner, which runs a Python program in the guest."""
+        return GuestRunner(int(str(self._record()["runner"])), certificates(self.cache))
 
     def forward(
         self,
@@ -196,7 +196,7 @@ class MicroVM:
             qemu.human(f"hostfwd_remove net {protocol}:127.0.0.1:{host_port}")
 
     def forwards(self) -> list[Forward]:
-        """The forwarded ports, the two doors among them."""
+        """The forwarded ports, the two entrances among them."""
         with monitor(self.folder) as qemu:
             return qemu.forwards()
 
@@ -213,7 +213,7 @@ class MicroVM:
             ran = process.pid(self.folder) is not None
             record = self._record() if (self.folder / RECORD).exists() else {}
             if ran and record.get("keep"):
-                self.door.halt()
+                self.runner.halt()
                 if not process.wait_ended(self.folder, timeout=STOP_TIMEOUT):
                     warnings.warn(
                         "The micro-VM did not shut down in time and was killed; "

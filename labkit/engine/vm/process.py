@@ -11,7 +11,7 @@ import psutil
 from labkit.errors import EngineError, EngineGoneError, WaitTimeoutError
 from labkit.waiting import wait_until
 
-from .machine import DOOR_PORT, ENGINE_PORT
+from .machine import ENGINE_PORT, RUNNER_PORT
 from .qmp import SOCKET, monitor
 
 PID_FILE = "qemu.pid"
@@ -101,11 +101,11 @@ def _recorded(folder: Path) -> psutil.Process:
     return psutil.Process(int((folder / PID_FILE).read_text()))
 
 
-def doors(folder: Path) -> tuple[int, int]:
-    """Return the loopback ports that lead to the guest's engine and to its door."""
+def entrances(folder: Path) -> tuple[int, int]:
+    """Return the loopback ports that lead to the guest's engine and to its runner."""
     with monitor(folder) as qemu:
         ports = {f.guest_port: f.host_port for f in qemu.forwards()}
-    return ports[ENGINE_PORT], ports[DOOR_PORT]
+    return ports[ENGINE_PORT], ports[RUNNER_PORT]
 
 
 def assert_alive(folder: Path) -> None:

@@ -174,7 +174,7 @@ def configure(root: Path) -> None:
 def _compile_python(root: Path) -> None:
     """Compile the standard library, with the guest's own interpreter and loader, ld.so(8).
 
-    A package's script would do it. An emulated CPU takes seconds for what the door imports.
+    A package's script would do it. An emulated CPU takes seconds for what the runner imports.
     """
     libraries = next(root.glob("usr/lib/*-linux-gnu"))
     python = next((root / "usr/bin").glob("python3.*[0-9]"))

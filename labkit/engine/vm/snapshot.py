@@ -184,12 +184,12 @@ def _make(
         durable=False,
         memory=made.memory,
     )
-    endpoint, door = boot.wait_answering(work, cache, timeout=boot.BOOT_TIMEOUT)
+    endpoint, runner = boot.wait_answering(work, cache, timeout=boot.BOOT_TIMEOUT)
     if preparation is not None:
         on_progress("prepare", None)
         preparation.work(endpoint)
     on_progress("snapshot", None)
-    door.run(_WARM)
+    runner.run(_WARM)
     with monitor(work) as qemu:
         _ignore_shared(qemu)
         qemu.command("stop")

@@ -1,8 +1,8 @@
-"""The certificates of the guest's two doors, made once per cache folder.
+"""The certificates of the guest's two entrances, made once per cache folder.
 
 QEMU forwards ports of the loopback interface only, never a Unix socket
 (https://gitlab.com/qemu-project/qemu/-/issues/347, so in 7.2 and 10.0), and loopback is every
-user's. So both doors speak TLS and want a certificate of ours. The folder is 0700; the key of
+user's. So both entrances speak TLS and want a certificate of ours. The folder is 0700; the key of
 the authority is thrown away as soon as it has signed.
 """
 

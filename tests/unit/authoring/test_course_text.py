@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import labkit
 from labkit import course
 from labkit.errors import CourseError
 
@@ -25,7 +26,7 @@ def test_the_course_is_where_the_environment_says(
 
 def test_the_course_is_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABKIT_COURSE", raising=False)
-    assert course.course_dir() == Path(course.__file__).parent.parent / "course"
+    assert course.course_dir() == Path(labkit.__file__).parents[1] / "course"
 
 
 def test_chapters_come_in_order_and_other_folders_are_none(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_chapter_without_exercises_is_refused(tmp_path: Path) -> None:
 def _python(code: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(Path(course.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(labkit.__file__).parents[1])},
         check=True,
         capture_output=True,
         text=True,

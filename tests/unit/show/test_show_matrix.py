@@ -6,9 +6,10 @@ import pytest
 
 from labkit.errors import BadValueError
 from labkit.kernel import KINDS, Namespaces
+from labkit.palette import AREAS
 from labkit.show import capability_grid, namespace_matrix
 from labkit.show.capabilities import grid
-from labkit.show.figure import PALETTE, ink_on
+from labkit.show.figure import ink_on
 from labkit.show.matrix import letters, matrix
 
 
@@ -79,7 +80,7 @@ def test_every_letter_can_be_read_on_its_colour() -> None:
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    for colour in PALETTE:
+    for colour in AREAS:
         dark, light = sorted([luminance(colour), luminance(ink_on(colour))])
         assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2, level AA
 

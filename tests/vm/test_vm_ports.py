@@ -54,8 +54,8 @@ def as_user(*argv: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def port_of(vm: MicroVM, door: str) -> int:
-    port = urlsplit(vm.endpoint.url).port if door == "engine" else vm.door.port
+def port_of(vm: MicroVM, runner: str) -> int:
+    port = urlsplit(vm.endpoint.url).port if runner == "engine" else vm.runner.port
     assert port is not None
     return port
 
@@ -63,11 +63,11 @@ def port_of(vm: MicroVM, door: str) -> int:
 # --- who gets in -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("door", ["engine", "door"])
-def test_nobody_without_our_certificate_passes_a_door(vm: MicroVM, door: str) -> None:
+@pytest.mark.parametrize("runner", ["engine", "runner"])
+def test_nobody_without_our_certificate_passes(vm: MicroVM, runner: str) -> None:
     context = ssl.create_default_context(cafile=str(Path(str(vm.endpoint.cert_path), "ca.pem")))
     with (
-        socket.create_connection(("127.0.0.1", port_of(vm, door)), timeout=20) as raw,
+        socket.create_connection(("127.0.0.1", port_of(vm, runner)), timeout=20) as raw,
         context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
         # Under TLS 1.3 a client learns from its first read that it was refused.
         pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"),
@@ -77,9 +77,9 @@ def test_nobody_without_our_certificate_passes_a_door(vm: MicroVM, door: str) ->
 
 
 @pytest.mark.root  # who alone can become another user
-@pytest.mark.parametrize("door", ["engine", "door"])
-def test_a_second_user_is_refused_at_the_doors(vm: MicroVM, door: str) -> None:
-    port = port_of(vm, door)
+@pytest.mark.parametrize("runner", ["engine", "runner"])
+def test_a_second_user_is_refused(vm: MicroVM, runner: str) -> None:
+    port = port_of(vm, runner)
     said = as_user("/usr/bin/python3", "-c", UNKNOWN_CLIENT, port)
     assert said.stdout == f"{USER} TLSV13_ALERT_CERTIFICATE_REQUIRED\n", said.stderr
     said = as_user("/usr/bin/python3", "-c", PLAIN_CLIENT, port)
@@ -139,7 +139,7 @@ def test_with_network_debians_mirror_answers_and_without_it_nothing_does(
     inside = lab.run("base", "sleep 600", name="inside")
     assert inside.exec(spider, timeout=60).exit_code == 0
     resolve = f"import socket; print(socket.gethostbyname({name!r}))"
-    number = vm.door.run(resolve).strip()
+    number = vm.runner.run(resolve).strip()
 
     alone = make_vm("alone")
     engine = VmEngine(alone, alone.start(network=False))
@@ -153,7 +153,7 @@ def test_with_network_debians_mirror_answers_and_without_it_nothing_does(
                 box.exec(["sh", "-c", f"nc -w 3 {number} 80 < /dev/null"], timeout=60).exit_code
                 != 0
             )
-            assert alone.door.run(resolve, timeout=60) == ""
+            assert alone.runner.run(resolve, timeout=60) == ""
             # Between its own containers there is a network all the same.
             web = shut.run("base", "httpd -f -p 80", name="web", ports=[80])
             web.wait_port(80)

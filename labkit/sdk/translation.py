@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from labkit.errors import (
     DiskFullError,
@@ -22,14 +23,18 @@ from labkit.errors import (
 
 BUILD_TAIL = 8  # lines of what a failed build printed
 FREE_ROOM = "free room: `labkit clean`, then `docker system df` shows what takes the rest"
+NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+# Docker's words, and Podman's.
+NO_IMAGE = re.compile(r"^no such image|image not known|no such image$", re.IGNORECASE)
 DIAGNOSE = "run `labkit doctor` to see the engine, then create the lab again"
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translated(doing: str, *, kind: str = "", name: str = "") -> Iterator[None]:
     """Let LabErrors through and turn every SDK or transport error into one.
 
-    `doing` says what was asked of the engine, as in "start container 'web'".
+    `doing` says what was asked of the engine, as in "start container 'web'"; `kind` and `name`
+    are those of the object that was asked for, for an error to carry.
     """
     import docker.errors
     import requests.exceptions
@@ -40,7 +45,7 @@ def translated(doing: str) -> Iterator[None]:
     except LabError:
         raise
     except docker.errors.APIError as err:
-        raise _of_api(err, doing) from err
+        raise _of_api(err, doing, kind, name) from err
     except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as err:
         raise timed_out(doing, str(err)) from err
     except docker.errors.BuildError as err:
@@ -79,49 +84,63 @@ def gone(doing: str, seen: str) -> EngineGoneError:
 def _of_build(err: Any, doing: str) -> LabError:
     printed = "".join(event.get("stream", "") for event in err.build_log)
     seen = "\n".join([*printed.strip().splitlines()[-BUILD_TAIL:], str(err.msg)])
-    if "no space left on device" in seen.lower():
+    if NO_SPACE.search(seen):
         return DiskFullError(f"The engine's disk is full: cannot {doing}.", seen=seen, do=FREE_ROOM)
     return ImageBuildError(
         f"A step of the Dockerfile failed: cannot {doing}.",
+        log=printed,
         seen=seen,
         do="correct that step; what it printed is above",
     )
 
 
-def _of_api(err: Exception, doing: str) -> LabError:
-    status = getattr(getattr(err, "response", None), "status_code", None)
+def _of_api(err: Any, doing: str, kind: str, name: str) -> LabError:
+    response = getattr(err, "response", None)
+    status = getattr(response, "status_code", None)
     said = str(getattr(err, "explanation", "") or err).strip()
-    lowered = said.lower()
-    if "no space left on device" in lowered or "disk quota exceeded" in lowered:
-        return DiskFullError(
-            f"The engine's disk is full: cannot {doing}.",
-            seen=said,
-            do=FREE_ROOM,
-        )
-    if status == 404 and ("image" in lowered or "manifest" in lowered or "repository" in lowered):
-        return ImageNotFoundError(
-            f"No such image: cannot {doing}.",
-            seen=said,
-            do="check the spelling; `labkit images` lists the lab images, "
-            "`labkit images build` makes them",
-        )
+    if NO_SPACE.search(said):
+        return DiskFullError(f"The engine's disk is full: cannot {doing}.", seen=said, do=FREE_ROOM)
     if status == 404:
-        return NotFoundError(
-            f"It does not exist: cannot {doing}.",
-            seen=said,
-            do="list what the lab holds with `lab.containers()`, `lab.networks()`",
-        )
+        return _not_found(str(getattr(response, "url", "")), said, doing, kind, name)
     # Podman's status is 500.
-    if (status == 409 and re.search(r"already (in use|exists|used)", lowered)) or (
-        status == 500 and re.search(r"name \S+ is already in use", lowered)
+    if (status == 409 and re.search(r"already (in use|exists|used)", said, re.IGNORECASE)) or (
+        status == 500 and re.search(r"name \S+ is already in use", said, re.IGNORECASE)
     ):
         return NameTakenError(
             f"That name is taken: cannot {doing}.",
+            kind=kind,
+            name=name,
             seen=said,
             do="choose another name, or remove the one that has it first",
         )
     return EngineRefusedError(
         f"The engine refused to {doing}.",
+        status=status,
         seen=f"HTTP {status}: {said}",
         do="change what the message names; the engine's own log is shown by `labkit doctor`",
+    )
+
+
+def _not_found(url: str, said: str, doing: str, kind: str, name: str) -> NotFoundError:
+    """What is not there is told by the path that was asked for; a text may hold any name."""
+    path = re.sub(r"^/(v[\d.]+/)?", "", urlsplit(url).path)
+    # A container's making names an image, and perhaps other containers and networks.
+    of_image = path.startswith("images/") or (
+        path == "containers/create" and NO_IMAGE.search(said) is not None
+    )
+    if of_image:
+        return ImageNotFoundError(
+            f"No such image: cannot {doing}.",
+            kind="image",
+            name=name,
+            seen=said,
+            do="check the spelling; `labkit images` lists the lab images, "
+            "`labkit images build` makes them",
+        )
+    return NotFoundError(
+        f"It does not exist: cannot {doing}.",
+        kind=kind or path.partition("/")[0].removesuffix("s"),
+        name=name,
+        seen=said,
+        do="list what the lab holds with `lab.containers()`, `lab.networks()`",
     )

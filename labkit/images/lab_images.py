@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from labkit import paths
 from labkit.errors import CourseError
-from labkit.lab import debianroot
-from labkit.lab.roots import Say, ensure_root, import_error
-from labkit.lab.tarball import pack
+from labkit.images import debian_root
+from labkit.images.roots import OnMessage, ensure_root, import_error
 from labkit.lock import locked
-from labkit.sdk import translated
+from labkit.sdk import pack, translated
 
 if TYPE_CHECKING:
     from labkit.engine import Engine
@@ -76,7 +75,7 @@ def packages_on(root: str) -> list[str]:
 
 def recipe_of_all() -> str:
     """A short digest that changes with any lab image's recipe, or with how a root is made."""
-    digest = hashlib.sha256(Path(debianroot.__file__).read_bytes())
+    digest = hashlib.sha256(Path(debian_root.__file__).read_bytes())
     for image in lab_images():
         digest.update(image.recipe.encode())
     return digest.hexdigest()[:12]
@@ -90,7 +89,9 @@ def is_built(engine: Engine, image: LabImage) -> bool:
     return any((one.get("Labels") or {}).get(RECIPE_LABEL) == image.recipe for one in made)
 
 
-def build_images(engine: Engine, *, say: Say, names: set[str] | None = None) -> list[str]:
+def build_images(
+    engine: Engine, *, on_message: OnMessage, names: set[str] | None = None
+) -> list[str]:
     """Make the lab images that are missing or out of date; return the names of those made.
 
     `say` is told of progress, a line at a time. A build that is broken off leaves no image.
@@ -101,22 +102,22 @@ def build_images(engine: Engine, *, say: Say, names: set[str] | None = None) -> 
     # Two notebooks that start at once must not build the same image twice.
     with locked(
         paths.home() / "images.lock",
-        on_wait=lambda: say("another labkit is making the images; waiting for it"),
+        on_wait=lambda: on_message("another labkit is making the images; waiting for it"),
     ):
         for image in lab_images():
             if names is not None and image.name not in names:
                 continue
             if is_built(engine, image):
-                say(f"{image.name}: up to date")
+                on_message(f"{image.name}: up to date")
                 continue
-            _build(engine, image, say=partial(_tell, say, image.name))
+            _build(engine, image, on_message=partial(_tell, on_message, image.name))
             built.append(image.name)
     return built
 
 
-def _build(engine: Engine, image: LabImage, *, say: Say) -> None:
+def _build(engine: Engine, image: LabImage, *, on_message: OnMessage) -> None:
     root = (
-        ensure_root(engine, image.root, packages=packages_on(image.root), say=say)
+        ensure_root(engine, image.root, packages=packages_on(image.root), on_message=on_message)
         if image.root.startswith("root-")
         else f"labkit/{image.root}"
     )
@@ -137,13 +138,13 @@ def _build(engine: Engine, image: LabImage, *, say: Say) -> None:
                 if "error" in event:
                     raise import_error(image.name, event["error"])
                 if line := event.get("stream", "").strip():
-                    say(line.splitlines()[0])
+                    on_message(line.splitlines()[0])
         finally:
             client.close()
 
 
-def _tell(say: Say, name: str, line: str) -> None:
-    say(f"{name}: {line}")
+def _tell(on_message: OnMessage, name: str, line: str) -> None:
+    on_message(f"{name}: {line}")
 
 
 def _read(folder: Path) -> LabImage:

@@ -11,7 +11,8 @@ import pytest
 from machines import Base
 
 from labkit import paths
-from labkit.engine.vm import measure, process
+from labkit.inspect import process
+from labkit.inspect import vm_cost as measure
 from labkit.waiting import wait_until
 
 MIB = 1 << 20
@@ -28,7 +29,7 @@ def home(base: Base, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_boot_and_a_restore_are_weighed_and_leave_nothing(base: Base, home: Path) -> None:
     said: list[str] = []
-    assert measure.prepare(say=said.append) is None
+    assert measure.prepare(on_message=said.append) is None
     assert said == []  # it was there already
     booted, restored = measure.start("cold boot"), measure.start("restore")
     for one in booted, restored:
@@ -44,7 +45,7 @@ def test_a_boot_and_a_restore_are_weighed_and_leave_nothing(base: Base, home: Pa
 
 
 def test_a_killed_measurement_leaves_nothing(home: Path) -> None:
-    program = "from labkit.engine.vm import measure; measure.start('cold boot')"
+    program = "from labkit.inspect import vm_cost as measure; measure.start('cold boot')"
     with subprocess.Popen([sys.executable, "-c", program]) as measuring:
         pid = wait_until(
             lambda: next(filter(None, map(process.pid, home.iterdir())), None),

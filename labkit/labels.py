@@ -6,13 +6,16 @@ import functools
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from labkit.errors import BadValueError
-from labkit.owner import OWNER_LABEL, this_process
+from labkit.owner import this_process
 
 LAB = "labkit.lab"  # the lab's id: what is removed together
 SESSION = "labkit.session"  # the notebook's: what its checks look at
+OWNER = "labkit.owner"  # the process that made it: see `owner`
+PROBE = "labkit.probe"  # on the helper container that looks at the engine's host
 NAME = "labkit.name"  # the learner's own name for the object
 NAME_RULE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,40}")
 
@@ -39,7 +42,7 @@ def engine_name(lab: str, name: str) -> str:
 
 def labels_of(lab: str, name: str) -> dict[str, str]:
     """The labels of an object of this lab."""
-    return {LAB: lab, SESSION: session(), NAME: name, OWNER_LABEL: this_process()}
+    return {LAB: lab, SESSION: session(), NAME: name, OWNER: this_process()}
 
 
 def checked_name(name: str) -> str:
@@ -53,6 +56,6 @@ def checked_name(name: str) -> str:
     return name
 
 
-def name_of(labels: dict[str, Any]) -> str:
+def name_of(labels: Mapping[str, Any] | None) -> str:
     """The learner's own name, from an object's labels."""
-    return str(labels.get(NAME, ""))
+    return str((labels or {}).get(NAME, ""))

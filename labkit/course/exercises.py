@@ -1,4 +1,4 @@
-"""The course's source, read as text: where it is, its chapters, the exercises in them.
+"""The exercises of a chapter, parsed out of its text.
 
 An exercise is a code cell of `exercises.py` whose marker line carries its number:
 
@@ -13,34 +13,19 @@ Only the standard library is used, so that `check` can show a solution without J
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+from labkit.course.chapters import read
 from labkit.errors import CourseError
 
 BEGIN = "### BEGIN SOLUTION"
 END = "### END SOLUTION"
 
-_FOLDER = re.compile(r"(?P<number>\d\d)_(?P<topic>[a-z0-9_]+)")
 _CELL = re.compile(r"# %%(?:\s(?P<options>.*))?")
 _NUMBERED = re.compile(r'\bexercise\s*=\s*"(?P<id>[^"]*)"')
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """One folder of the course, such as `course/02_namespaces`."""
-
-    number: str  # two digits: "02"
-    topic: str  # "namespaces"
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """The name of the folder and of the notebooks made from it: "02_namespaces"."""
-        return f"{self.number}_{self.topic}"
 
 
 @dataclass(frozen=True)
@@ -51,51 +36,6 @@ class Exercise:
     code_with_solution: str  # the whole cell, solved, without the marker lines
     stub: str  # the whole cell as a learner gets it
     solution: str  # the solution's lines alone, dedented
-
-
-def course_dir() -> Path:
-    """Return the folder of the course's source: `LABKIT_COURSE`, the checkout's, or the wheel's.
-
-    Raises CourseError when there is none.
-    """
-    named = os.environ.get("LABKIT_COURSE")
-    package = Path(__file__).resolve().parent
-    places = [Path(named)] if named else [package.parent / "course", package / "_course"]
-    for place in places:
-        if place.is_dir():
-            return place
-    raise CourseError(
-        "The course's source was not found.",
-        seen="no folder at " + ", ".join(str(place) for place in places),
-        do="set LABKIT_COURSE to the folder that holds 00_start_here and the other chapters",
-    )
-
-
-def chapters(course: Path) -> tuple[Chapter, ...]:
-    """Return the chapters in a course folder, in order.
-
-    Raises CourseError when there is none, or two have one number.
-    """
-    found: dict[str, Chapter] = {}
-    for folder in sorted(path for path in course.glob("*") if path.is_dir()):
-        match = _FOLDER.fullmatch(folder.name)
-        if match is None:
-            continue
-        chapter = Chapter(match["number"], match["topic"], folder)
-        if chapter.number in found:
-            raise CourseError(
-                f"Two chapters have the number {chapter.number}.",
-                seen=f"{found[chapter.number].name} and {chapter.name}",
-                do="give one of the folders another number",
-            )
-        found[chapter.number] = chapter
-    if not found:
-        raise CourseError(
-            f"No chapter is in {course}.",
-            seen="no folder named like 02_namespaces",
-            do="give the folder that holds the chapters",
-        )
-    return tuple(found.values())
 
 
 def exercises_of(chapter_dir: Path) -> tuple[Exercise, ...]:
@@ -168,18 +108,6 @@ def parse_exercise(id: str, code: str) -> Exercise:
 def stub_message(id: str) -> str:
     """Return what an untouched exercise raises, as a NotImplementedError."""
     return f"Exercise {id}: replace this line"
-
-
-def read(path: Path) -> str:
-    """Return the text of a source file, or raise CourseError if it is not there."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as err:
-        raise CourseError(
-            f"The chapter {path.parent.name} has no {path.name}.",
-            seen=f"no file at {path}",
-            do="write it: py:percent text, as in the other chapters",
-        ) from err
 
 
 def _malformed(id: str, *, seen: str) -> CourseError:

@@ -17,12 +17,11 @@ from typing import Literal
 import psutil
 
 from labkit import paths
+from labkit.engine.vm import boot, process
+from labkit.engine.vm.base import build_base
+from labkit.engine.vm.machine import Machine, memory_available
+from labkit.engine.vm.microvm import DISK
 from labkit.errors import LabError
-
-from . import boot, process
-from .base import build_base
-from .machine import Machine, memory_available
-from .microvm import DISK
 
 __all__ = ["Start", "memory_available", "prepare", "start"]
 
@@ -48,7 +47,7 @@ class Start:
     boot_id: str  # the guest's
 
 
-def prepare(*, say: Callable[[str], object] = print) -> str | None:
+def prepare(*, on_message: Callable[[str], object] = print) -> str | None:
     """Build what a start needs, if it is not in the cache; return why that cannot be, or None.
 
     Building takes a minute or two. Shell: `labkit engine build`.
@@ -59,7 +58,9 @@ def prepare(*, say: Callable[[str], object] = print) -> str | None:
         if stage not in told:
             told.add(stage)
             waits = stage == "wait"
-            say("another process makes the VM: waiting" if waits else f"making the VM: {stage}")
+            on_message(
+                "another process makes the VM: waiting" if waits else f"making the VM: {stage}"
+            )
 
     try:
         if sys.platform != "linux":
@@ -83,11 +84,11 @@ def start(how: Literal["cold boot", "restore"]) -> Start:
         else:
             base.load(folder, machine, DISK, network=False)
             files = [base.memory, base.state, image.disk, base.disk]
-        _, door = boot.wait_answering(folder, _cache(), timeout=boot.BOOT_TIMEOUT)
+        _, runner = boot.wait_answering(folder, _cache(), timeout=boot.BOOT_TIMEOUT)
         seconds = time.perf_counter() - begin
         qemu = psutil.Process(process.pid(folder))
         cpu, memory = qemu.cpu_times(), qemu.memory_full_info().pss
-        kernel, boot_id = door.run(_WHO).split()
+        kernel, boot_id = runner.run(_WHO).split()
         return Start(
             how=how,
             accelerator="KVM" if machine.accelerator == "kvm" else "emulation",

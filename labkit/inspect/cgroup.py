@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from labkit import kernel
 from labkit.errors import HostError, ProcessGoneError
-from labkit.host.host import Host
+from labkit.host import Host
 
 
 @dataclass(frozen=True)

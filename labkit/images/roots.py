@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from labkit.debian import ARCHITECTURES, SUITE, Apt, unpack
 from labkit.errors import DiskFullError, ImageBuildError, LabError
-from labkit.lab.debianroot import write_debian_root
+from labkit.images.debian_root import write_debian_root
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 # name of the root: what a registry calls it
 ROOTS = {"root-busybox": "busybox:stable-musl", "root-debian": f"debian:{SUITE}-slim"}
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 
 
-def ensure_root(engine: Engine, name: str, *, packages: Sequence[str], say: Say) -> str:
+def ensure_root(
+    engine: Engine, name: str, *, packages: Sequence[str], on_message: OnMessage
+) -> str:
     """Have a root image on the engine and return its name there.
 
     `packages` are those of the images on it: a root that is made here gets them at once, because
@@ -37,7 +39,7 @@ def ensure_root(engine: Engine, name: str, *, packages: Sequence[str], say: Say)
         if engine.client.images.list(repository):
             return repository
     upstream = ROOTS[name]
-    say(f"pulling {upstream}")
+    on_message(f"pulling {upstream}")
     try:
         with translated(f"pull {upstream}"):
             # With the tag, and with it alone: this root is never another one tomorrow.
@@ -47,7 +49,7 @@ def ensure_root(engine: Engine, name: str, *, packages: Sequence[str], say: Say)
     except DiskFullError:
         raise
     except LabError as err:
-        say(f"no registry answers ({_first_line(err)}); making {name} from Debian packages")
+        on_message(f"no registry answers ({_first_line(err)}); making {name} from Debian packages")
     with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
         packed = Path(folder) / "root.tar"
         apt = Apt.create(Path(folder) / "apt", arch=_debian_architecture(engine))
@@ -55,7 +57,7 @@ def ensure_root(engine: Engine, name: str, *, packages: Sequence[str], say: Say)
             _write_busybox_root(apt, packed, Path(folder))
         else:
             write_debian_root(apt, packed, packages)
-        say(f"importing {name}, {packed.stat().st_size >> 20} MiB")
+        on_message(f"importing {name}, {packed.stat().st_size >> 20} MiB")
         with translated(f"import {name}"):
             # The engine gives the image its name when all of it has arrived, and not before.
             answer = engine.client.api.import_image_from_file(str(packed), repository, "latest")

@@ -1,4 +1,4 @@
-"""The client's side of the guest's door: a Python program brought along, run in the guest.
+"""The client's side of the guest's runner: a Python program brought along, run in the guest.
 
 Standard library only is a rule for the program, too: the guest has python3 and nothing else.
 """
@@ -19,16 +19,16 @@ from .tls import client_context
 
 # What a restored guest must be told, random_device(4) and clock_settime(2): the time, and that
 # its random state has been used before. RNDADDENTROPY, then RNDRESEEDCRNG.
-_ADOPT = """
+_SET_CLOCK = """
 import fcntl, struct, time
 time.clock_settime(time.CLOCK_REALTIME, {now})
 seed = bytes.fromhex("{seed}")
 with open("/dev/urandom", "wb") as random:
     fcntl.ioctl(random, 0x40085203, struct.pack("ii", len(seed) * 8, len(seed)) + seed)
     fcntl.ioctl(random, 0x5207)
-print("adopted")
+print("done")
 """
-# In a session of its own, for what the door starts ends with the connection.
+# In a session of its own, for what the runner starts ends with the connection.
 _HALT = """
 from subprocess import DEVNULL, Popen
 Popen(["/usr/sbin/labkit-halt"], start_new_session=True, stdin=DEVNULL, stdout=DEVNULL)
@@ -36,8 +36,8 @@ Popen(["/usr/sbin/labkit-halt"], start_new_session=True, stdin=DEVNULL, stdout=D
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where the door of one guest is, and the folder of the client certificate."""
+class GuestRunner:
+    """Where the runner of one guest is, and the folder of the client certificate."""
 
     port: int  # on 127.0.0.1
     certificates: Path
@@ -47,7 +47,7 @@ class Door:
 
         It runs as root in the guest's own namespaces, in a process of its own, which is killed
         when the socket closes. `timeout`: seconds that one read may take. Raises
-        `EngineGoneError` if the door does not answer, `EngineRefusedError` if it does not let
+        `EngineGoneError` if the runner does not answer, `EngineRefusedError` if it does not let
         us in. One thread may use the socket at a time.
         """
         context = client_context(self.certificates)
@@ -60,13 +60,13 @@ class Door:
             tls.sendall(json.dumps(head).encode() + b"\n" + program)
         except ssl.SSLError as err:
             raise EngineRefusedError(
-                "The guest's door does not know us.",
+                "The guest's runner does not know us.",
                 seen=str(err),
                 do="`labkit engine stop`, then start it again",
             ) from err
         except OSError as err:
             raise EngineGoneError(
-                "The guest's door does not answer.",
+                "The guest's runner does not answer.",
                 seen=str(err),
                 do="`labkit engine stop`, then start it again",
             ) from err
@@ -79,15 +79,15 @@ class Door:
                 return stream.read().decode()
             except OSError as err:
                 raise EngineGoneError(
-                    "The guest's door fell silent.",
+                    "The guest's runner fell silent.",
                     seen=str(err),
                     do="look at serial.log in the machine's folder",
                 ) from err
 
-    def adopt(self, *, timeout: float) -> None:
+    def set_clock_and_reseed(self, *, timeout: float) -> None:
         """Set the guest's clock and reseed its random numbers; both are old after a restore."""
-        source = _ADOPT.format(now=repr(time.time()), seed=os.urandom(64).hex())
-        if (said := self.run(source, timeout=timeout)) != "adopted\n":
+        source = _SET_CLOCK.format(now=repr(time.time()), seed=os.urandom(64).hex())
+        if (said := self.run(source, timeout=timeout)) != "done\n":
             raise EngineGoneError(
                 "The guest's clock could not be set.",
                 seen=said or "no answer",

@@ -1,4 +1,4 @@
-"""The door of the guest: runs the program that a client brings, one process per connection.
+"""The runner of the guest: runs the program that a client brings, one process per connection.
 
 TLS, and only for clients whose certificate our own authority signed. A client sends one JSON
 line, {"size": bytes, "argv": [...]}, then so many bytes of Python; from then on the connection

@@ -1,0 +1,57 @@
+"""What can be seen of an engine's objects: one noun a module; all of it reads and never changes.
+
+    Container, Network, Volume, Image     what the engine says of one, and the kernel has of it
+    Cgroup                                a control group, v1 or v2
+    read_...(host, pid)                   one thing of one process, or of all, as a frozen record
+
+The records are those of `labkit.kernel`; they are here too, for whoever only looks.
+"""
+
+from labkit.inspect.capabilities import read_capabilities
+from labkit.inspect.cgroup import Cgroup, Usage
+from labkit.inspect.container import Container
+from labkit.inspect.idmaps import read_id_maps
+from labkit.inspect.image import HistoryStep, Image
+from labkit.inspect.mounts import MountTable, read_mounts
+from labkit.inspect.namespaces import (
+    NamespaceTable,
+    read_namespace_table,
+    read_namespaces,
+    read_namespaces_of,
+)
+from labkit.inspect.network import Network
+from labkit.inspect.processes import ProcessTable, read_process, read_processes
+from labkit.inspect.signals import read_signals
+from labkit.inspect.sockets import read_listening, read_local_addresses
+from labkit.inspect.volume import Volume
+from labkit.kernel import CapabilitySets, IdMap, Mount, Namespaces, Process, SignalSets
+
+__all__ = [
+    "CapabilitySets",
+    "Cgroup",
+    "Container",
+    "HistoryStep",
+    "IdMap",
+    "Image",
+    "Mount",
+    "MountTable",
+    "NamespaceTable",
+    "Namespaces",
+    "Network",
+    "Process",
+    "ProcessTable",
+    "SignalSets",
+    "Usage",
+    "Volume",
+    "read_capabilities",
+    "read_id_maps",
+    "read_listening",
+    "read_local_addresses",
+    "read_mounts",
+    "read_namespace_table",
+    "read_namespaces",
+    "read_namespaces_of",
+    "read_process",
+    "read_processes",
+    "read_signals",
+]

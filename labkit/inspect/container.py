@@ -1,0 +1,191 @@
+"""What can be seen of a container: what the engine says of it, and what the kernel has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from labkit import labels
+from labkit.errors import BadValueError, ContainerExitedError, NotFoundError
+from labkit.inspect.capabilities import read_capabilities
+from labkit.inspect.cgroup import Cgroup
+from labkit.inspect.idmaps import read_id_maps
+from labkit.inspect.mounts import MountTable, read_mounts
+from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
+from labkit.inspect.processes import ProcessTable, read_processes
+from labkit.inspect.signals import read_signals
+from labkit.inspect.sockets import read_listening, read_local_addresses
+from labkit.kernel import CapabilitySets, IdMap, SignalSets
+from labkit.sdk import translated
+from labkit.sizes import show_size
+
+if TYPE_CHECKING:
+    from labkit.engine import Engine
+
+KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
+LOG_TAIL = 20  # lines of a dead container's log that its error shows
+
+
+class Container:
+    """One container, to look at; it is asked anew each time."""
+
+    def __init__(self, engine: Engine, id: str, labelled: Mapping[str, str]) -> None:
+        self.engine = engine
+        self.id = id  # 64 hexadecimal digits
+        self.labels = dict(labelled)
+        self.name = labels.name_of(labelled)  # the learner's own
+
+    def __repr__(self) -> str:
+        return f"<Container {self.name}>"
+
+    # --- what the engine says of it ------------------------------------------------------------
+
+    def inspect(self) -> dict[str, Any]:
+        """All the engine knows of it, now. Shell: `docker inspect NAME`."""
+        with self._doing("inspect"):
+            return dict(self.engine.client.api.inspect_container(self.id))
+
+    @property
+    def status(self) -> str:
+        """created, running, paused, restarting, exited or dead. Shell: `docker ps -a`."""
+        return str(self.inspect()["State"]["Status"])
+
+    @property
+    def health(self) -> str | None:
+        """starting, healthy or unhealthy; None without a health check."""
+        health = self.inspect()["State"].get("Health")
+        return str(health["Status"]) if health else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How its first process ended; None while it runs."""
+        state = self.inspect()["State"]
+        return None if state["Running"] else int(state["ExitCode"])
+
+    @property
+    def pid(self) -> int:
+        """Its first process now, as the host numbers it. Raises ContainerExitedError.
+
+        Shell: `docker inspect -f '{{.State.Pid}}' NAME`.
+        """
+        pid = int(self.inspect()["State"]["Pid"] or 0)
+        if not pid:
+            raise self._exited("it has no process")
+        return pid
+
+    def logs(self, *, tail: int | None = None) -> str:
+        """What it has printed, stdout and stderr. Shell: `docker logs`."""
+        with self._doing("read the logs of"):
+            data: bytes = self.engine.client.api.logs(self.id, tail="all" if tail is None else tail)
+        return data.decode(errors="replace")
+
+    def address(self, network: str | None = None) -> str:
+        """Its IP address, on one network where it is on several.
+
+        Raises BadValueError where it has none or several.
+        """
+        settings = self.inspect()["NetworkSettings"]["Networks"] or {}
+        mine = labels.engine_name(self.labels.get(labels.LAB, ""), network or "")
+        found = {
+            name: end["IPAddress"]
+            for name, end in settings.items()
+            if end.get("IPAddress") and (network is None or name in (network, mine))
+        }
+        if len(found) != 1:
+            raise BadValueError(
+                f"The container {self.name!r} has {len(found)} such addresses.",
+                seen=", ".join(f"{name}: {address}" for name, address in found.items()) or "none",
+                do="name one of its networks",
+            )
+        return str(next(iter(found.values())))
+
+    # --- what the kernel has of it -------------------------------------------------------------
+
+    def namespaces(self) -> NamespaceTable:
+        """The eight namespaces it is in, and with whom it shares each. Shell: `lsns -p PID`."""
+        mine, others, host = self.pid, self._siblings(), self.engine.host
+        found = read_namespaces_of(host, [mine, host.anchor, *others.values()])
+        return NamespaceTable(
+            name=self.name,
+            own=found[mine],
+            host=found[host.anchor],
+            others={name: found[pid] for name, pid in others.items()},
+        )
+
+    def id_maps(self) -> tuple[IdMap, IdMap]:
+        """Its user and its group id map. Shell: `cat /proc/PID/uid_map`."""
+        return read_id_maps(self.engine.host, self.pid)
+
+    def capabilities(self) -> CapabilitySets:
+        """The capability sets of its first process. Shell: `getpcaps PID`."""
+        return read_capabilities(self.engine.host, self.pid)
+
+    def signals(self) -> SignalSets:
+        """What its first process does with signals. Shell: `grep ^Sig /proc/PID/status`."""
+        return read_signals(self.engine.host, self.pid)
+
+    def mounts(self) -> MountTable:
+        """What is mounted in it. Shell: `findmnt --task PID`."""
+        return MountTable(name=self.name, mounts=read_mounts(self.engine.host, self.pid))
+
+    def cgroup(self) -> Cgroup:
+        """Its control group. Shell: `cat /proc/PID/cgroup`."""
+        return Cgroup(self.engine.host, self.pid)
+
+    def processes(self) -> ProcessTable:
+        """Its processes, with the pids that it and the host know them by. Shell: `docker top`."""
+        host, members = self.engine.host, set(self.cgroup().pids())
+        found = read_processes(host)
+        return ProcessTable(
+            name=self.name, processes=tuple(p for pid, p in sorted(found.items()) if pid in members)
+        )
+
+    def listening(self) -> frozenset[int]:
+        """The TCP ports on which something in its network listens. Shell: `ss -tln`."""
+        return read_listening(self.engine.host, self.pid)
+
+    def local_addresses(self) -> frozenset[str]:
+        """The IPv4 addresses of the network it is in, lo's too. Shell: `ip -4 address`."""
+        return read_local_addresses(self.engine.host, self.pid)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _siblings(self) -> dict[str, int]:
+        """The other running containers of its lab: their pids by name."""
+        api, found = self.engine.client.api, {}
+        only = {"label": [f"{labels.LAB}={self.labels.get(labels.LAB)}"], "status": ["running"]}
+        with translated("list the lab's containers"):
+            listed = api.containers(filters=only)
+        for item in listed:
+            if item["Id"] == self.id:
+                continue
+            # One that ends or is removed meanwhile shares nothing any more.
+            with suppress(NotFoundError), translated("inspect a container"):
+                if pid := api.inspect_container(item["Id"])["State"]["Pid"]:
+                    found[labels.name_of(item["Labels"])] = int(pid)
+        return found
+
+    @contextmanager
+    def _doing(self, what: str) -> Iterator[None]:
+        with translated(f"{what} container {self.name!r}", kind="container", name=self.name):
+            yield
+
+    def _exited(self, why: str) -> ContainerExitedError:
+        seen = self.inspect()
+        state = seen["State"]
+        code, tail = int(state["ExitCode"]), self.logs(tail=LOG_TAIL)
+        memory = int(seen["HostConfig"].get("Memory") or 0)
+        oom = ""
+        if state.get("OOMKilled"):
+            oom = ", killed by the kernel for want of memory"
+        elif code == KILLED and memory:  # one such death in a hundred escapes Engine 20.10
+            oom = f", killed; it may use {show_size(memory)} of memory"
+        return ContainerExitedError(
+            f"The container {self.name!r} is not running: {why}.",
+            name=self.name,
+            exit_code=code,
+            logs=tail,
+            seen=f"status {state['Status']}, exit code {code}{oom}; its log ends:\n{tail.rstrip()}",
+            do="correct its command; a container lives as long as its first process",
+        )

@@ -1,0 +1,30 @@
+"""Sockets and addresses of a network namespace, from /proc/PID/net (man 5 proc_pid_net)."""
+
+from __future__ import annotations
+
+import re
+
+from labkit.kernel._text import malformed
+
+LISTEN = "0A"  # the state of a listening socket, include/net/tcp_states.h
+_LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
+
+
+def parse_listening(tcp: str) -> frozenset[int]:
+    """The ports on which something listens, from net/tcp or net/tcp6; `ss -tln` shows the same.
+
+    Raises `BadValueError` where a line is malformed.
+    """
+    found = set()
+    for line in tcp.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) < 4 or ":" not in fields[1]:
+            raise malformed("a line of a /proc/PID/net/tcp", line)
+        if fields[3] == LISTEN:
+            found.add(int(fields[1].rpartition(":")[2], 16))
+    return frozenset(found)
+
+
+def parse_local_addresses(fib_trie: str) -> frozenset[str]:
+    """The IPv4 addresses that are local to the namespace, from net/fib_trie; `ip -4 addr`."""
+    return frozenset(_LOCAL.findall(fib_trie))
