@@ -29,6 +29,7 @@ def need(*tools: str) -> None:
     if gone:
         raise MissingToolError(
             "Programs that are needed are not installed.",
+            tools=tuple(name for name, _ in gone),
             seen=", ".join(name for name, _ in gone),
             do="apt-get install --no-install-recommends "
             + " ".join(sorted({package or name for name, package in gone})),

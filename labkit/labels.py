@@ -50,6 +50,7 @@ def checked_name(name: str) -> str:
     if not NAME_RULE.fullmatch(name):
         raise BadValueError(
             "That cannot be a name.",
+            value=name,
             seen=repr(name),
             do="use letters, digits, '_', '.' and '-', at most 41, a letter or digit first",
         )

@@ -20,6 +20,7 @@ def parse_size(size: int | str) -> int:
         return int(float(found[1]) * UNITS[found[2]])
     raise BadValueError(
         "That is not a size of memory.",
+        value=size,
         seen=repr(size),
         do='write "64m", "1g", or a number of bytes',
     )

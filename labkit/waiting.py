@@ -31,6 +31,7 @@ def wait_until(
         if time.monotonic() >= deadline:
             raise WaitTimeoutError(
                 f"Waited {timeout:g} s for {what}, and it did not come.",
+                timeout=timeout,
                 seen=str(saw()) if saw else repr(value),
                 do="look at its logs, or give it more time with `timeout=`",
             )

@@ -519,9 +519,9 @@ print(len(yard.containers()), "containers left in the yard")
 # cell says why, and the measurements below have only the container to show.
 
 # %% tags=["nbval-ignore-output"]
-from labkit.inspect import vm_cost as measure
+from labkit.inspect import vm_cost
 
-why_not = measure.prepare()
+why_not = vm_cost.prepare()
 print(why_not or "A VM can be started here.")
 
 # %% [markdown]
@@ -538,7 +538,7 @@ print(why_not or "A VM can be started here.")
 # it answers. How long does each take: minutes, seconds, less? And how much memory is it?
 
 # %% tags=["nbval-ignore-output"]
-starts = [] if why_not else [measure.start(how) for how in ("cold boot", "restore")]
+starts = [] if why_not else [vm_cost.start(how) for how in ("cold boot", "restore")]
 for one in starts:
     print(f"{one.how}, by {one.accelerator}, of kernel {one.kernel}:")
     print(f"   {one.seconds:.1f} s, and {one.cpu_seconds:.1f} s of CPU time")
@@ -563,7 +563,7 @@ labkit.show.bars_beside({"Time to start": wait, "Memory": weight}, units=["s", "
 # **Predict.** How many fit into what this notebook's machine has free?
 
 # %% tags=["nbval-ignore-output"]
-room = measure.memory_available()
+room = vm_cost.memory_available()
 for name, each in weight.items():
     print(f"{name:13} {room / each:7,.0f} fit")
 for one in starts:
@@ -678,7 +678,7 @@ lab.containers()
 # | read its files | `host.read(f"/proc/{pid}/root/FILE")` | `cat /proc/PID/root/FILE` |
 # | step in | `host.run([...], pid=pid, namespaces=["uts"])` | `nsenter -t PID --uts CMD` |
 # | weigh it | `box.cgroup().memory()` | `docker stats --no-stream box` |
-# | weigh a VM | `measure.start("restore")` | `ps -o time,rss -C qemu-system-x86_64` |
+# | weigh a VM | `vm_cost.start("restore")` | `ps -o time,rss -C qemu-system-x86_64` |
 # | ask how it ended | `job.inspect()["State"]` | `docker inspect -f '{{json .State}}' job` |
 #
 # Read next: `man 7 pid_namespaces`, the section on the init process; `man 7 signal`; `man 5 proc`,

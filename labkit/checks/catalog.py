@@ -42,7 +42,10 @@ def find(id: str) -> Exercise:
     else:
         known = "chapters " + ", ".join(c.number for c in course.chapters(course.course_dir()))
     raise UnknownExerciseError(
-        f"There is no exercise {id!r}.", seen=f"there are {known}", do='write it as in "02.1"'
+        f"There is no exercise {id!r}.",
+        exercise=id,
+        seen=f"there are {known}",
+        do='write it as in "02.1"',
     )
 
 
@@ -55,6 +58,7 @@ def solution_of(id: str) -> str:
                 return exercise.solution
     raise UnknownExerciseError(
         f"The exercise {id!r} has checks and no text.",
+        exercise=id,
         seen="no such cell in exercises.py",
         do="add it to the chapter",
     )

@@ -68,11 +68,15 @@ class PrivateEngine:
         """
         if why := self.why_not():
             raise MissingToolError(
-                "A private engine cannot be started.", seen=why, do=f"as root: {INSTALL}"
+                "A private engine cannot be started.",
+                tools=("dockerd",),
+                seen=why,
+                do=f"as root: {INSTALL}",
             )
         if len(os.fsencode(self.socket)) > SOCKET_PATH_MAX:
             raise BadValueError(
                 "The path of the engine's socket is too long for a Unix socket.",
+                value=self.socket,
                 seen=f"{self.socket} ({len(os.fsencode(self.socket))} bytes)",
                 do="set LABKIT_HOME to a shorter path",
             )

@@ -32,6 +32,7 @@ class Cgroup:
             gone = pid if own not in texts else host.anchor
             raise ProcessGoneError(
                 f"The process {gone} has ended.",
+                pid=gone,
                 seen=f"/proc/{gone} is gone",
                 do="start the container again, and look at its logs",
             )

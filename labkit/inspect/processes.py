@@ -24,6 +24,7 @@ def read_process(host: Host, pid: int) -> Process:
     if len(texts) < len(names):
         raise ProcessGoneError(
             f"The process {pid} has ended.",
+            pid=pid,
             seen=f"/proc/{pid} is gone",
             do="start the container again, and look at its logs if it should have been running",
         )

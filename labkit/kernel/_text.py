@@ -12,6 +12,7 @@ def malformed(what: str, text: str) -> BadValueError:
     """Return the error that says that `text`, read as `what`, is not that."""
     return BadValueError(
         f"This text is not {what}.",
+        value=text,
         seen=repr(text if len(text) <= 120 else text[:117] + "..."),
         do="Read the file again, whole; the process or the cgroup may have gone in between.",
     )

@@ -80,6 +80,7 @@ def to_mask(names: Iterable[str]) -> str:
         if name not in _BITS:
             raise BadValueError(
                 f"The kernel has no capability {name!r}.",
+                value=name,
                 seen=repr(name),
                 do="Write it as man 7 capabilities does, in small letters: cap_net_admin.",
             )

@@ -135,6 +135,7 @@ class Container(inspect.Container):
         if content is None:
             raise BadValueError(
                 f"{path} in {self.name!r} is not a file.",
+                value=path,
                 seen="a directory, a link or a device",
                 do="name a file",
             )
@@ -214,6 +215,7 @@ class Container(inspect.Container):
         if not bindings:
             raise BadValueError(
                 f"The port {key} of {self.name!r} is not published.",
+                value=port,
                 seen=", ".join(self.docker.ports) or "no published port",
                 do=f"start it with `ports=[{port!r}]`",
             )

@@ -18,6 +18,7 @@ from labkit.errors import (
     EngineRefusedError,
     ImageNotFoundError,
     LabError,
+    NameTakenError,
 )
 from labkit.lab.container import WAIT_TIMEOUT, Container
 from labkit.lab.execution import Output
@@ -167,7 +168,7 @@ class Lab:
 
     def container(self, name: str) -> Container:
         """The lab's container of this name. Raises NotFoundError."""
-        with translated(f"find container {name!r}"):
+        with translated(f"find container {name!r}", kind="container", name=name):
             found = self.engine.client.containers.get(labels.engine_name(self.id, name))
         return Container(self, found)
 
@@ -198,7 +199,7 @@ class Lab:
         for _ in range(SUBNET_TRIES):
             pool = IPAMPool(subnet=subnet or _random_subnet())
             try:
-                with translated(f"create network {name!r}"):
+                with translated(f"create network {name!r}", kind="network", name=name):
                     made = self.engine.client.networks.create(
                         labels.engine_name(self.id, name),
                         driver=driver,
@@ -228,7 +229,7 @@ class Lab:
         labels.checked_name(name)
         if any(one.name == name for one in self.volumes()):
             raise _taken("volume", name)  # an engine returns the old one as if it were new
-        with translated(f"create volume {name!r}"):
+        with translated(f"create volume {name!r}", kind="volume", name=name):
             made = self.engine.client.volumes.create(
                 labels.engine_name(self.id, name), labels=labels.labels_of(self.id, name), **options
             )
@@ -244,7 +245,7 @@ class Lab:
 
     def image(self, name: str) -> Image:
         """An image on the engine. Raises ImageNotFoundError. Shell: `docker image inspect`."""
-        with translated(f"find image {name!r}"):
+        with translated(f"find image {name!r}", kind="image", name=name):
             return Image(self, self.engine.client.images.get(self._reference(name)), name=name)
 
     def build(
@@ -300,7 +301,7 @@ class Lab:
         named = labels.engine_name(self.id, name)
 
         def create() -> SdkContainer:
-            with translated(f"create container {name!r} from {image!r}"):
+            with translated(f"create container {name!r} from {image!r}", name=name):
                 return self.engine.client.containers.create(reference, words, name=named, **options)
 
         try:
@@ -318,6 +319,8 @@ class Lab:
         except EngineRefusedError as err:  # it reached no registry, or has not this image there
             raise ImageNotFoundError(
                 f"The image {reference!r} is not here, and no registry gave it.",
+                kind="image",
+                name=reference,
                 seen=err.seen,
                 do="check the spelling and the network; `labkit images` lists the lab images",
             ) from err
@@ -345,11 +348,11 @@ def _random_subnet() -> str:
     return f"10.{second}.{third}.{16 * secrets.randbelow(16)}/28"
 
 
-def _taken(kind: str, name: str) -> Exception:
-    from labkit.errors import NameTakenError
-
+def _taken(kind: str, name: str) -> NameTakenError:
     return NameTakenError(
         f"The lab already has a {kind} {name!r}.",
+        kind=kind,
+        name=name,
         seen=f"a {kind} with that label",
         do="choose another name, or remove that one first",
     )

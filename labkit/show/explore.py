@@ -146,6 +146,7 @@ def _control(ipywidgets: Any, name: str, choice: Any) -> Any:
         return slider(value=low, min=low, max=high, step=step, continuous_update=False, **options)
     raise BadValueError(
         f"These choices for {name!r} make no control.",
+        value=choice,
         seen=repr(choice),
         do="give a list of values, (low, high), (low, high, step), True or False",
     )

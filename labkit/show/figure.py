@@ -136,6 +136,7 @@ def missing(tool: str, what: str, err: ImportError) -> MissingToolError:
     """The error for a package of the `course` extra that is not installed."""
     return MissingToolError(
         f"{tool} is not installed: there can be no {what}.",
+        tools=(tool,),
         seen=str(err),
         do="pip install 'labkit[course]'",
     )

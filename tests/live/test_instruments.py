@@ -13,10 +13,13 @@ from labkit.host import Host
 from labkit.inspect import (
     read_capabilities,
     read_id_maps,
+    read_listening,
+    read_local_addresses,
     read_mounts,
     read_namespace_table,
     read_process,
     read_processes,
+    read_signals,
 )
 from labkit.kernel import CAPABILITIES, KINDS, Namespace, parse_mask, to_mask
 from labkit.lab import Container, Lab
@@ -105,6 +108,32 @@ def test_addresses_against_ip(host: Host, box: Container) -> None:
     assert [link["ifname"] for link in seen] == [link["ifname"] for link in inside]
     addresses = {a["local"] for link in seen for a in link["addr_info"]}
     assert box.address() in addresses
+
+
+def test_local_addresses_and_listening_ports_against_ip_and_ss(host: Host, box: Container) -> None:
+    server = "import socket, time; s = socket.create_server(('127.0.0.1', 8123)); time.sleep(99)"
+    box.docker.exec_run(["python3", "-c", server], detach=True)
+    box.wait_port(8123)
+    enter: dict[str, Any] = {"pid": box.pid, "namespaces": ["net"]}
+    ports = host.run(["ss", "-Htln"], **enter).stdout.splitlines()
+    listening = {int(line.split()[3].rpartition(":")[2]) for line in ports}
+    assert read_listening(host, box.pid) == listening >= {8123}
+    links = json.loads(host.run(["ip", "-4", "-j", "addr"], **enter).stdout)
+    addresses = {one["local"] for link in links for one in link.get("addr_info", ())}
+    assert read_local_addresses(host, box.pid) == addresses >= {"127.0.0.1", box.address()}
+
+
+@pytest.mark.parametrize("signal", ["USR1", "HUP"])
+def test_signals_against_ps(host: Host, lab: Lab, signal: str, shell: Shell) -> None:
+    line = f"trap 'true' {signal}; trap '' WINCH; echo set; while :; do sleep 1; done"
+    traps = lab.run("base", ["sh", "-c", line], name="traps")
+    traps.wait_log("set")
+    found = read_signals(host, traps.pid)
+    masks = shell("ps", "-o", "caught=,ignored=,blocked=", "-p", traps.pid).split()
+    for mask, numbers in zip(masks, (found.caught, found.ignored, found.blocked), strict=True):
+        assert int(mask, 16) == sum(1 << (number - 1) for number in numbers)
+    assert {"USR1": 10, "HUP": 1}[signal] in found.caught
+    assert 28 in found.ignored  # WINCH, signal(7)
 
 
 def test_mounts_against_findmnt(host: Host, box: Container, shell: Shell) -> None:

@@ -14,11 +14,14 @@ from labkit.inspect import (
     Cgroup,
     read_capabilities,
     read_id_maps,
+    read_listening,
+    read_local_addresses,
     read_mounts,
     read_namespace_table,
     read_namespaces,
     read_process,
     read_processes,
+    read_signals,
 )
 from labkit.lab import Container, Lab
 
@@ -46,6 +49,9 @@ OF_A_PROCESS: dict[str, Callable[[Host, int], object]] = {
     "id maps": read_id_maps,
     "capabilities": read_capabilities,
     "mounts": read_mounts,
+    "signals": read_signals,
+    "listening": read_listening,
+    "local addresses": read_local_addresses,
     "cgroup directories": lambda host, pid: Cgroup(host, pid).directories,
     "cgroup version": lambda host, pid: Cgroup(host, pid).version,
     "memory": lambda host, pid: Cgroup(host, pid).memory(),

@@ -11,8 +11,7 @@ import pytest
 from machines import Base
 
 from labkit import paths
-from labkit.inspect import process
-from labkit.inspect import vm_cost as measure
+from labkit.inspect import process, vm_cost
 from labkit.waiting import wait_until
 
 MIB = 1 << 20
@@ -29,9 +28,9 @@ def home(base: Base, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_boot_and_a_restore_are_weighed_and_leave_nothing(base: Base, home: Path) -> None:
     said: list[str] = []
-    assert measure.prepare(on_message=said.append) is None
+    assert vm_cost.prepare(on_message=said.append) is None
     assert said == []  # it was there already
-    booted, restored = measure.start("cold boot"), measure.start("restore")
+    booted, restored = vm_cost.start("cold boot"), vm_cost.start("restore")
     for one in booted, restored:
         assert one.accelerator == ("KVM" if base.accelerator == "kvm" else "emulation")
         assert 0 < one.cpu_seconds < 2 * one.seconds
@@ -45,7 +44,7 @@ def test_a_boot_and_a_restore_are_weighed_and_leave_nothing(base: Base, home: Pa
 
 
 def test_a_killed_measurement_leaves_nothing(home: Path) -> None:
-    program = "from labkit.inspect import vm_cost as measure; measure.start('cold boot')"
+    program = "from labkit.inspect import vm_cost; vm_cost.start('cold boot')"
     with subprocess.Popen([sys.executable, "-c", program]) as measuring:
         pid = wait_until(
             lambda: next(filter(None, map(process.pid, home.iterdir())), None),
@@ -59,7 +58,7 @@ def test_a_killed_measurement_leaves_nothing(home: Path) -> None:
 
 def test_where_there_can_be_no_vm_it_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labkit.engine.vm.machine.memory_available", lambda: 300)
-    assert "300 MiB free" in str(measure.prepare())
+    assert "300 MiB free" in str(vm_cost.prepare())
     monkeypatch.setattr("labkit.engine.vm.machine.which", lambda tool: None)
     monkeypatch.setattr("labkit.debian.which", lambda tool: None)
-    assert "qemu" in str(measure.prepare()).lower()
+    assert "qemu" in str(vm_cost.prepare()).lower()

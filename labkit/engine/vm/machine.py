@@ -193,6 +193,7 @@ def find_qemu() -> tuple[str, str]:
     if not (found := re.search(r"version (\d+)\.(\d+)\S*(?: \(.*?\))?", out)):
         raise MissingToolError(
             "QEMU does not say its version.",
+            tools=(tool,),
             seen=out[:200] or "nothing",
             do=f"install it anew: apt-get install --reinstall {package}",
         )

@@ -1,0 +1,64 @@
+"""What only looks sees what the lab has, by the engine and the kernel alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit import inspect, labels
+from labkit.checks import Evidence
+from labkit.engine import Engine
+from labkit.errors import ContainerExitedError, NotFoundError
+from labkit.lab import Lab
+
+
+@pytest.fixture
+def evidence(engine: Engine) -> Evidence:
+    """What a check of this session may look at."""
+    return Evidence(engine, session=labels.session(), answers={}, variant={})
+
+
+def test_a_container_looks_the_same_to_a_check(lab: Lab, evidence: Evidence) -> None:
+    net = lab.network("inner")
+    web = lab.run("base", "httpd -f -p 80", name="looked-at", network=net, memory="48m")
+    web.wait_port(80)
+    seen = evidence.container("looked-at")
+    assert type(seen) is inspect.Container
+    assert (seen.id, seen.name, seen.status, seen.pid) == (web.id, web.name, "running", web.pid)
+    assert repr(seen.namespaces()) == repr(web.namespaces())
+    assert repr(seen.mounts()) == repr(web.mounts())
+    assert [p.pid for p in seen.processes()] == [p.pid for p in web.processes()]
+    assert seen.cgroup().memory().max == 48 << 20
+    assert seen.listening() >= {80}  # the engine's name server listens there too
+    assert seen.address("inner") == web.address() in seen.local_addresses()
+    assert seen.capabilities() == web.capabilities()
+    assert seen.exit_code is None
+    looked = evidence.network("inner")
+    assert (looked.id, looked.subnet, looked.interface) == (net.id, net.subnet, net.interface)
+
+
+def test_what_looks_cannot_change(lab: Lab, evidence: Evidence) -> None:
+    lab.run("base", name="kept")
+    verbs = {"start", "stop", "kill", "exec", "remove", "pause", "put", "update", "docker", "lab"}
+    assert not verbs & set(dir(evidence.container("kept")))
+
+
+def test_a_volume_and_an_image_look_the_same_to_a_check(lab: Lab, evidence: Evidence) -> None:
+    volume = lab.volume("data")
+    assert evidence.volume("data").mount_point == volume.mount_point
+    made = lab.build("Mine", "FROM labkit/base\nRUN echo 1 > /one\n")
+    found = evidence.image("Mine")
+    assert (found.id, found.diff_ids, found.size) == (made.id, made.diff_ids, made.size)
+    assert [step.created_by for step in found.history() if "echo 1" in step.created_by]
+
+
+def test_one_that_has_ended_says_why(lab: Lab, evidence: Evidence) -> None:
+    lab.run("base", ["sh", "-c", "echo last words; exit 7"], name="over").wait_exit()
+    seen = evidence.container("over")
+    assert seen.exit_code == 7
+    with pytest.raises(ContainerExitedError, match="last words") as raised:
+        seen.namespaces()
+    assert (raised.value.name, raised.value.exit_code) == ("over", 7)
+    lab.container("over").remove()
+    with pytest.raises(NotFoundError) as missing:
+        _ = seen.status
+    assert (missing.value.kind, missing.value.name) == ("container", "over")

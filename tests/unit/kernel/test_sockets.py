@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from labkit.errors import BadValueError
+from labkit.kernel import parse_listening, parse_local_addresses
+
+# Of a container in which BusyBox's httpd listens on port 80, Linux 6.18.
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+TCP6 = HEAD + (
+    "   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A "
+    "00000000:00000000 00:00000000 00000000     0        0 216090 1 00000000b1d70d74 100 0 0 10 0\n"
+)
+ESTABLISHED = HEAD + (
+    "   1: 0100007F:1F90 0100007F:C350 01 "
+    "00000000:00000000 00:00000000 00000000     0        0 216091 1 00000000b1d70d74 20 4 30\n"
+)
+FIB_TRIE = """\
+Local:
+  +-- 0.0.0.0/1 2 0 2
+     +-- 0.0.0.0/4 2 0 2
+        |-- 0.0.0.0
+           /0 universe UNICAST
+        +-- 10.213.0.0/26 2 0 2
+           +-- 10.213.0.0/30 2 0 2
+              |-- 10.213.0.0
+                 /26 link UNICAST
+              |-- 10.213.0.3
+                 /32 host LOCAL
+           |-- 10.213.0.63
+              /32 link BROADCAST
+     +-- 127.0.0.0/8 2 0 2
+        +-- 127.0.0.0/31 1 0 0
+           |-- 127.0.0.0
+              /8 host LOCAL
+           |-- 127.0.0.1
+              /32 host LOCAL
+        |-- 127.255.255.255
+           /32 link BROADCAST
+"""
+
+
+def test_only_what_listens_counts() -> None:
+    assert parse_listening(TCP6) == {80}
+    assert parse_listening(ESTABLISHED) == parse_listening(HEAD) == parse_listening("") == set()
+
+
+def test_addresses_are_not_networks() -> None:
+    assert parse_local_addresses(FIB_TRIE) == {"10.213.0.3", "127.0.0.1"}
+    assert parse_local_addresses("") == set()
+
+
+def test_malformed() -> None:
+    with pytest.raises(BadValueError, match="net/tcp"):
+        parse_listening(HEAD + "nonsense\n")
