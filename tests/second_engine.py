@@ -1,4 +1,4 @@
-"""The tests that run a second time, on a micro-VM, while others use the machine's other CPU."""
+"""The tests that run a second time, on a micro-VM of their own with cgroup v2."""
 
 from __future__ import annotations
 
@@ -7,32 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from labkit.engine import the_vm
 from labkit.engine.vm import MicroVM
 
 ROOT = Path(__file__).parents[1]
-# Left out: what starts engines of other kinds (test_private_engine, test_podman) or wants a
-# second user of a Unix socket (test_unprivileged); that is the same wherever it runs.
-LIVE = [
-    f"tests/live/test_{name}.py"
-    for name in (
-        "bad_input",
-        "cleanup",
-        "discovery",
-        "frames",
-        "images",
-        "instruments",
-        "lab",
-        "lab_objects",
-        "readers",
-        "show",
-    )
-]
 PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--durations=15"]
-NBVAL = ["--nbval", "--nbval-cell-timeout=120", "-c", os.devnull, f"--rootdir={ROOT}"]
 SOLUTIONS = """
 import sys
 from pathlib import Path
@@ -43,25 +24,40 @@ print([str(path.relative_to(sys.argv[1])) for path in made])
 """
 
 
+def nbval(notebook: Path, *, timeout: int) -> list[str]:
+    """The arguments of a Python that compares a notebook's outputs; `timeout` is for each cell.
+
+    In a process of its own: nbval collects every notebook, and knows nothing of our settings.
+    """
+    return [*PYTEST, "--nbval", f"--nbval-cell-timeout={timeout}", "-c", os.devnull,
+            f"--rootdir={ROOT}", str(notebook)]  # fmt: skip
+
+
 class SecondEngine:
-    """A machine of its own, and what is run on it, one after the other; results are futures."""
+    """A machine of its own, started by the first program that is run on it."""
 
     def __init__(self) -> None:
         # Unix sockets want a short path.
         self._home = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
-        self._running: subprocess.Popen[str] | None = None
-        self._queue = ThreadPoolExecutor(1)
-        chapter = ROOT / "notebooks/02_namespaces.ipynb"
-        self.live = self._queue.submit(self._run, *PYTEST, "-m", "not root", *LIVE)
-        self.chapter = self._queue.submit(self._run, *PYTEST, *NBVAL, str(chapter))
-        self.solutions = self._queue.submit(self._run, "-c", SOLUTIONS, str(self._home / "made"))
+
+    def live(self) -> str:
+        """What pytest says of the library's live tests.
+
+        Left out are those for root, which start engines of other kinds or want a second user of a
+        Unix socket: that is the same wherever it runs.
+        """
+        return self._run(*PYTEST, "-m", "not root", "tests/live")
+
+    def chapter(self) -> str:
+        """What nbval says of a chapter."""
+        return self._run(*nbval(ROOT / "notebooks/02_namespaces.ipynb", timeout=120))
+
+    def solutions(self) -> str:
+        """Which solved notebooks ran through."""
+        return self._run("-c", SOLUTIONS, str(self._home / "made"))
 
     def end(self) -> None:
-        """End what still runs, and the machine."""
-        self._queue.shutdown(wait=False, cancel_futures=True)
-        if self._running is not None:
-            self._running.kill()
-        self._queue.shutdown()
+        """End the machine."""
         MicroVM(self._home / "vm", cache=the_vm().cache).remove()
         shutil.rmtree(self._home)
 
@@ -78,14 +74,13 @@ class SecondEngine:
             "LABKIT_STUDENT": "course",
             "LABKIT_PROGRESS": str(self._home / "progress.db"),
         }
-        with subprocess.Popen(
+        done = subprocess.run(
             [sys.executable, *argv],
             cwd=ROOT,
             env={**kept, **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
-        ) as self._running:
-            out, err = self._running.communicate()
-        assert self._running.returncode == 0, out[-12000:] + err[-2000:]
-        return out
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-12000:] + done.stderr[-2000:]
+        return done.stdout

@@ -1,7 +1,4 @@
-"""The library's own live tests, and a chapter, on the micro-VM's engine with cgroup v2.
-
-They take minutes, and began beside the tests of the micro-VM: see `tests/vm/conftest.py`.
-"""
+"""The library's own live tests, and a chapter, on the micro-VM's engine with cgroup v2."""
 
 from __future__ import annotations
 
@@ -22,14 +19,14 @@ def passed(said: str) -> int:
 
 @pytest.mark.timeout(1200)
 def test_the_live_tests(second_engine: SecondEngine) -> None:
-    assert passed(second_engine.live.result()) >= 150
+    assert passed(second_engine.live()) >= 150
 
 
 @pytest.mark.timeout(900)
 def test_the_chapter_prints_on_cgroup_v2_what_is_stored(second_engine: SecondEngine) -> None:
-    assert passed(second_engine.chapter.result()) > 20
+    assert passed(second_engine.chapter()) > 20
 
 
 @pytest.mark.timeout(900)
 def test_the_solved_exercises_pass(second_engine: SecondEngine) -> None:
-    assert second_engine.solutions.result() == "['solutions/02_namespaces.ipynb']\n"
+    assert second_engine.solutions() == "['solutions/02_namespaces.ipynb']\n"

@@ -10,7 +10,7 @@ from notebook_page import browser_page
 from playwright.sync_api import Page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[LabServer]:
     """A running `make lab`. Ending it asserts that nothing of its kernels remains."""
     with lab_server() as started:

@@ -16,7 +16,10 @@ from labkit.images import build_images, recipe_of_all
 
 @pytest.fixture(scope="session")
 def base() -> Base:
-    """The shared base with the lab images, built if it is not there (about 80 s)."""
+    """The shared base with the lab images, built if it is not there (about 80 s).
+
+    Another worker that asks for it meanwhile waits for the lock of the cache.
+    """
 
     def lab_images(endpoint: Endpoint) -> None:
         guest = Engine("vm", endpoint)
@@ -29,13 +32,6 @@ def base() -> Base:
         cache, on_progress=lambda stage, done: print(stage), preparation=preparation
     )
     return Base(cache, image, machine, snapshot)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _second_engine_early(request: pytest.FixtureRequest, base: Base) -> None:
-    """Begin what takes long on a micro-VM, if a later test is going to ask for its result."""
-    if any("second_engine" in getattr(one, "fixturenames", ()) for one in request.session.items):
-        request.getfixturevalue("second_engine")
 
 
 @pytest.fixture

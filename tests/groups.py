@@ -1,0 +1,55 @@
+"""Which tests go to one worker, and in which order: pytest-xdist's `--dist loadgroup`.
+
+Nothing is registered: what a test asks for decides. A `package` fixture of ours is dear, and made
+once a run: its folder's tests go to one worker. With a `module` fixture the file's tests do.
+All others go to whichever worker is free; a `session` fixture, which is cheap, every worker has.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+# Folders of many short tests, which even out the workers' ends; the shortest last.
+LATE = ("live", "course", "unit")
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test its group, and put first what may take longest: it has the longest timeout."""
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        group = _group(item)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group or item.nodeid, []).append(item)
+    default = float(config.getini("timeout"))
+
+    def rank(group: list[pytest.Item]) -> tuple[float, int]:
+        folder = suite(group[0].path)
+        late = LATE.index(folder) if folder in LATE else -1
+        return -max(_timeout(item, default) for item in group), late
+
+    items[:] = [item for group in sorted(groups.values(), key=rank) for item in group]
+
+
+def suite(path: Path) -> str:
+    """The folder of tests that a file is in: "live"."""
+    return path.relative_to(TESTS).parts[0]
+
+
+def _group(item: pytest.Item) -> str | None:
+    """The folder or the file whose tests share what this one asks for."""
+    found = getattr(item, "_fixtureinfo", None)  # pytest tells the scopes nowhere else
+    fixtures = [one for many in found.name2fixturedefs.values() for one in many] if found else []
+    scopes = {one.scope for one in fixtures if one.baseid.startswith(f"{TESTS.name}/")}
+    if "package" in scopes:
+        return f"{TESTS.name}/{suite(item.path)}"
+    return str(item.path.relative_to(TESTS.parent)) if "module" in scopes else None
+
+
+def _timeout(item: pytest.Item, default: float) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark and mark.args else default
