@@ -14,6 +14,9 @@ TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin nftables podman
 # Only root may start engines: those tests are left to root.
 AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")
 
+# One for each core; 0 runs all tests in one process, as a debugger wants it.
+WORKERS ?= logical
+
 .DEFAULT_GOAL := help
 .PHONY: help lab setup engine images test lint run bench binder-twin course clean
 
@@ -58,12 +61,14 @@ images: engine ## make the lab images
 
 test: $(VENV)/dev lint images ## run every test
 	@setup/packages "the tests" $(TEST_PACKAGES)
-	pytest $(AS_USER) $(TEST_OPTIONS)
+	pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder \
+	    $(AS_USER) $(TEST_OPTIONS)
 
 lint: $(VENV)/dev ## check style and types
 	ruff check
 	ruff format --check
 	mypy
+	python tests/typecheck.py
 
 run: images ## execute every notebook, headless
 	labkit course run

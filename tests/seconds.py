@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 
 import pytest
@@ -20,8 +20,8 @@ class Seconds:
     def __init__(self, config: pytest.Config) -> None:
         self._workers = getattr(config.option, "numprocesses", None) or 1
         self._began = time.monotonic()
-        self._suites: Counter[str] = Counter()
-        self._chapters: Counter[str] = Counter()
+        self._suites: dict[str, float] = defaultdict(float)
+        self._chapters: dict[str, float] = defaultdict(float)
         self._tests: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

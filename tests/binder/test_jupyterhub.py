@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import twin
 import yaml
-from dockerspawner import DockerSpawner
-from jupyterhub.objects import Hub, Server
+from dockerspawner import DockerSpawner  # type: ignore[import-untyped]  # ships no types
+from jupyterhub.objects import Hub, Server  # type: ignore[import-untyped]  # ships no types
 from kubernetes_asyncio.config import kube_config
-from kubespawner import KubeSpawner
-from traitlets.config import Config, PyFileConfigLoader
+from kubespawner import KubeSpawner  # type: ignore[import-untyped]  # ships no types
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
 
 EXAMPLES = twin.ROOT / "docs/jupyterhub"
 

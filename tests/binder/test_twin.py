@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import twin
@@ -38,14 +39,28 @@ class Pod:
     def run(self, *argv: str) -> str:
         """A command as the server runs it: after `binder/start`. The output, if it succeeds."""
         code, output = self.container.exec_run([START, *argv])
-        text: str = output.decode(errors="replace")
+        assert isinstance(output, bytes)  # and no stream of them
+        text = output.decode(errors="replace")
         assert code == 0, f"{argv}: exit code {code}\n{text[-4000:]}"
         return text
+
+    def ask(self, *argv: str) -> str:
+        """What a command in the pod printed, whether it succeeded or not."""
+        output = self.container.exec_run(list(argv)).output
+        assert isinstance(output, bytes)  # and no stream of them
+        return output.decode(errors="replace")
+
+    def memory_stats(self) -> dict[str, Any]:
+        """What the engine says of the pod's memory."""
+        stats = self.container.stats(stream=False)
+        assert isinstance(stats, dict)  # and no stream of them
+        memory: dict[str, Any] = stats["memory_stats"]
+        return memory
 
     def watch(self, ended: threading.Event) -> None:
         """Look at the memory once a second; the engine reads it, not a process in the pod."""
         while not ended.wait(1):
-            memory = self.container.stats(stream=False)["memory_stats"]
+            memory = self.memory_stats()
             detail = memory.get("stats", {})
             held = [detail.get(name) for name in ("total_rss", "anon")]
             self.peak = max(self.peak, *(size or 0 for size in held))
@@ -105,7 +120,7 @@ def pod(engine: Engine, image: str, report: Report) -> Iterator[Pod]:
 
 def test_jupyterlab_answers(pod: Pod, report: Report) -> None:
     def answers() -> bool:
-        return pod.container.exec_run(["python", "-c", POLL]).output == b"200\n"
+        return pod.ask("python", "-c", POLL) == "200\n"
 
     wait_until(
         answers, timeout=60, what="JupyterLab", interval=0.5,
@@ -115,14 +130,14 @@ def test_jupyterlab_answers(pod: Pod, report: Report) -> None:
 
 
 def test_the_server_knows_the_engine(pod: Pod) -> None:
-    environ = pod.container.exec_run(["cat", "/proc/1/environ"]).output.decode().split("\0")
+    environ = pod.ask("cat", "/proc/1/environ").split("\0")
     names = {line.partition("=")[0] for line in environ}
     assert {"DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"} <= names
     assert "LABKIT_ENGINE=vm" in environ
 
 
 def test_it_has_no_privilege(pod: Pod) -> None:
-    status = pod.container.exec_run(["cat", "/proc/1/status"]).output.decode()
+    status = pod.ask("cat", "/proc/1/status")
     said = dict(line.split(":\t", 1) for line in status.splitlines())
     assert said["Uid"].split() == ["1000"] * 4
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
@@ -130,7 +145,7 @@ def test_it_has_no_privilege(pod: Pod) -> None:
     assert said["NoNewPrivs"] == "1"
     assert said["Seccomp"] == "2", "a filter"
     assert pod.container.exec_run(["test", "-e", "/dev/kvm"]).exit_code != 0
-    assert pod.container.exec_run(["ls", "/sys/class/net"]).output == b"lo\n"
+    assert pod.ask("ls", "/sys/class/net") == "lo\n"
 
 
 def test_the_first_container_runs(pod: Pod, report: Report) -> None:
@@ -162,13 +177,13 @@ def test_a_chapter_runs(pod: Pod, kind: str, number: str, report: Report) -> Non
             f"{kind}/{notebook.name}", executed)  # fmt: skip
     report(f"{kind} {number}: {time.monotonic() - began:.0f} s")
     if kind == "solutions":
-        output = pod.container.exec_run(["cat", executed]).output.decode()
+        output = pod.ask("cat", executed)
         assert ": passed, " in output
         assert ": incorrect" not in output
 
 
 def test_memory_was_enough(pod: Pod, report: Report) -> None:
-    peak = pod.container.stats(stream=False)["memory_stats"].get("max_usage")
+    peak = pod.memory_stats().get("max_usage")
     pod.container.reload()
     assert not pod.container.attrs["State"]["OOMKilled"]
     assert pod.container.status == "running"

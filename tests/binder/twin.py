@@ -75,7 +75,7 @@ def build(engine: Engine) -> list[str]:
             said += event.get("stream", event.get("error", "")).splitlines()
             assert "error" not in event, "\n".join(said[-40:])
         for old in before - {one.id for one in client.images.list(IMAGE)}:
-            client.images.remove(old)  # gigabytes; what the two share stays
+            client.images.remove(str(old))  # gigabytes; what the two share stays
     finally:
         client.close()
     return said

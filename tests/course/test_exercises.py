@@ -12,7 +12,9 @@ from labkit.checks import Exercise, Outcome, catalog, progress, reset
 
 CHAPTERS = course.chapters(course.course_dir())
 EXERCISES = list(catalog.exercises().values())
-MISTAKES = [mistake for chapter in CHAPTERS for mistake in catalog.mistakes_of(chapter.path)]
+MISTAKES: list[Any] = [
+    mistake for chapter in CHAPTERS for mistake in catalog.mistakes_of(chapter.path)
+]
 SETUP = {
     chapter.number: course.code_cells(course.read(chapter.path / "exercises.py"))[0][1]
     for chapter in CHAPTERS

@@ -1,4 +1,4 @@
-"""The conda environment and pyproject.toml name the same packages, with the same bounds."""
+"""What pyproject.toml names, conda and pre-commit name too, with the same bounds."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def test_the_pins_are_in_step() -> None:
     given.pop("pip")
     assert given == wanted
     assert conda[-1] == {"pip": ["--editable ."]}
+
+
+def test_pre_commit_runs_the_versions_that_make_lint_runs() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    wanted = {line for line in extras["dev"] if split(line)[0] in ("mypy", "ruff")}
+    assert all("==" in line for line in wanted)
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert {line for hook in repo["hooks"] for line in hook["additional_dependencies"]} == wanted

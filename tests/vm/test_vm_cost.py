@@ -11,7 +11,8 @@ import pytest
 from machines import Base
 
 from labkit import paths
-from labkit.inspect import process, vm_cost
+from labkit.engine.vm import process
+from labkit.inspect import vm_cost
 from labkit.waiting import wait_until
 
 MIB = 1 << 20

@@ -87,7 +87,7 @@ def test_no_probe_container_is_needed(engine: VmEngine, lab: Lab) -> None:
 def serve(lab: Lab, port: int) -> str:
     """The address of a container's server, published on this port of the guest's."""
     command = ["sh", "-c", "echo hello > /index.html; exec httpd -f -p 80 -h /"]
-    return lab.run("base", command, name="web", ports={80: port}).url(80).rstrip("/")
+    return lab.run("base", command, name="web", ports={"80/tcp": port}).url(80).rstrip("/")
 
 
 def test_a_published_port_is_reached_on_loopback_by_its_own_number(lab: Lab) -> None:

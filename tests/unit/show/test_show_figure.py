@@ -50,7 +50,12 @@ def test_bars_beside_each_other_share_one_text() -> None:
         "VM         12        512",
     ]
     assert figure.alt == "Bar charts, Start, s; Memory, MiB: container, VM."
-    for bad in ({}, {"Start": {}}, {"Start": {"a": 1.0}, "Memory": {"b": 1.0}}):
+    wrong: list[dict[str, dict[str, float]]] = [
+        {},
+        {"Start": {}},
+        {"Start": {"a": 1.0}, "Memory": {"b": 1.0}},
+    ]
+    for bad in wrong:
         with pytest.raises(BadValueError):
             bars_beside(bad, units=["s", "MiB"][: len(bad)])
 
