@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,8 +21,13 @@ def split(requirement: str) -> tuple[str, str]:
     return name, requirement[found.end() :].replace(" ", "")
 
 
+def described() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project
+
+
 def test_the_pins_are_in_step() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = described()
     extras = project["optional-dependencies"]
     wanted = dict(map(split, project["dependencies"] + extras["course"] + extras["authoring"]))
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
