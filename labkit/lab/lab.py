@@ -112,7 +112,8 @@ class Lab:
 
         `memory` is bytes or "64m"; `cpus` is processors' time, as 0.5; `network` is a Network,
         "host", "none" or "container:NAME"; `ports` are published on loopback, each on a free
-        port; `volumes` are volumes or the host's paths, each with its place inside and, as in
+        port (by a distant engine, tcp or ssh, at the address at which we reach it, and so do
+        others); `volumes` are volumes or the host's paths, each with its place inside and, as in
         "/data:ro", a mode. All other options are the Docker SDK's.
         Raises ImageNotFoundError, NameTakenError, BadValueError, EngineRefusedError.
         """
@@ -130,15 +131,16 @@ class Lab:
         if not shares_network and options.get("uts_mode") != "host":
             options.setdefault("hostname", name)
         options["labels"] = {**options.get("labels", {}), **self.labels(name)}
-        container = Container(self, self._create(image, command, name, options))
-        if start:
+        while True:
+            container = Container(self, self._create(image, command, name, options))
             try:
-                container.start()
-            except LabError:
+                return container.start() if start else container
+            except LabError as err:
                 with suppress(LabError):
                     container.remove()  # a container that could never start is of no use
-                raise
-        return container
+                if isinstance(ports, Mapping) or not self.engine.must_publish_everywhere(err):
+                    raise
+            options["ports"] = published(ports, address=self.engine.publish_address)
 
     def run_many(
         self,
