@@ -6,16 +6,16 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from labkit.engine import discovery
+from labkit.engine import discovery, publishing
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
-from labkit.errors import ImageNotFoundError, LabError
+from labkit.errors import EngineTimeoutError, ImageNotFoundError, LabError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
 from labkit.table import Table, Tabular
@@ -42,6 +42,7 @@ class Engine(Tabular):
         self.kind = kind  # "docker", "private" or "vm"
         self.endpoint = endpoint
         self.tried = tuple(tried)  # what was tried before it
+        self._published_at: str | None = None
 
     def table(self) -> Table:
         """What the engine is, and why it is this one."""
@@ -72,13 +73,26 @@ class Engine(Tabular):
     def answers(self) -> bool:
         """Whether the engine is there now; over a connection that is kept, since it is asked often.
 
-        Shell: `docker version`.
+        Raises EngineTimeoutError if it is there and silent. Shell: `docker version`.
         """
+
+        def ask(timeout: float) -> None:
+            if timeout == discovery.PING_TIMEOUT:
+                self._pulse.ping()
+            else:
+                with closing(self.endpoint.client(timeout=timeout)) as patient:
+                    patient.ping()
+
+        do = f"{discovery.RESTART}, or {discovery.CHOOSE}"
+        if self.kind != "docker":
+            do = "`labkit engine stop`, then start it again"
         try:
-            with translated("answer a ping"):
-                return bool(self._pulse.ping())
+            discovery.await_answer(f"the engine at {self.endpoint.url}", ask, do=do)
+        except EngineTimeoutError:
+            raise
         except LabError:
             return False
+        return True
 
     @cached_property
     def facts(self) -> EngineFacts:
@@ -160,17 +174,33 @@ class Engine(Tabular):
 
     @property
     def publish_address(self) -> str:
-        """Where a port is published so that this machine alone reaches it, if the two are one."""
-        return "127.0.0.1" if self.endpoint.socket_path else "0.0.0.0"
+        """Where ports are published: on loopback; on a distant engine, where we reach it.
+
+        Whoever reaches a distant engine at that address reaches the port as well.
+        """
+        if self._published_at is None:
+            self._published_at = publishing.address_for(self.endpoint)
+        return self._published_at
+
+    def must_publish_everywhere(self, err: LabError) -> bool:
+        """Whether `err` says that the engine has not the address at which we reach it.
+
+        Then it is behind another's address, and from now on publishes on all of its own.
+        """
+        if publishing.CANNOT_BIND not in err.seen or not publishing.is_distant(
+            self.publish_address
+        ):
+            return False
+        publishing.warn(self.endpoint, self.publish_address)
+        self._published_at = publishing.EVERYWHERE
+        return True
 
     def reach(self, port: int, protocol: str = "tcp", *, bound_to: str = "") -> tuple[str, int]:
         """The address and port at which this machine reaches a published port of the engine's.
 
         `bound_to` is the engine's address that it is published at.
         """
-        address = urlsplit(self.endpoint.url)
-        distant = address.scheme in ("tcp", "ssh", "http", "https")
-        return (address.hostname if distant else None) or "127.0.0.1", port
+        return publishing.reached_at(self.endpoint, bound_to), port
 
     def close(self) -> None:
         """Let go of the clients and of the probe, if there are any; the engine goes on."""

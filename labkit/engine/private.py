@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -160,12 +160,21 @@ class PrivateEngine:
             raise
 
     def _check_that_it_answers(self) -> None:
-        if why := discovery.why_not(self.endpoint):
+        name = f"the private engine (pid {self.pid()})"
+        try:
+            discovery.await_answer(name, self._ping, do="`labkit engine stop`, then start it again")
+        except EngineTimeoutError:
+            raise
+        except EngineError as err:  # it runs, and its socket has gone
             raise EngineTimeoutError(
-                f"The private engine runs (pid {self.pid()}) and does not answer.",
-                seen=why,
+                f"An engine runs and cannot be reached: {name}.",
+                seen=err.seen,
                 do="`labkit engine stop`, then start it again",
-            )
+            ) from err
+
+    def _ping(self, timeout: float) -> None:
+        with closing(self.endpoint.client(timeout=timeout)) as client:
+            client.ping()
 
     def _remove_stale_files(self) -> None:
         # dockerd refuses to start while its pid file names any living process, ours or not.

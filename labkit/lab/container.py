@@ -225,6 +225,7 @@ class Container(inspect.Container):
     def url(self, port: int, *, scheme: str = "http") -> str:
         """The address of a published port, as this machine reaches it."""
         host, number = self.published(port)
+        host = f"[{host}]" if ":" in host else host  # IPv6
         return f"{scheme}://{host}:{number}"
 
     # --- inside --------------------------------------------------------------------------------

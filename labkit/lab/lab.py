@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import weakref
@@ -51,6 +52,7 @@ class Lab:
     def __init__(self, *, engine: Engine | None = None) -> None:
         self.engine = engine or connect()
         self.id = labels.new_lab_id()
+        self._process, self._owner = os.getpid(), this_process()
         reaper = reaper_for(self.engine.endpoint)
         reaper.tell("open", self.id)
         # A lab that a notebook has dropped, by running its first cell again, goes too; by the
@@ -73,11 +75,22 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """Remove all the lab holds. Raises EngineError."""
-        if self._finalizer.detach():
+        """Remove all the lab holds; in a fork of the process that made it, nothing.
+
+        Raises EngineError.
+        """
+        if os.getpid() == self._process and self._finalizer.detach():
             with suppress(EngineGoneError):  # then the next start sweeps
                 sweep_lab(self.engine.client, self.id)
                 reaper_for(self.engine.endpoint).tell("done", self.id)
+
+    def labels(self, name: str) -> dict[str, str]:
+        """The labels by which what is made by other means goes with the lab; checks see it, too.
+
+        Shell: `docker run --label KEY=VALUE ...`
+        """
+        made = labels.labels_of(self.id, labels.checked_name(name))
+        return {**made, labels.OWNER: self._owner}  # in a fork, too
 
     # --- containers ----------------------------------------------------------------------------
 
@@ -100,7 +113,8 @@ class Lab:
 
         `memory` is bytes or "64m"; `cpus` is processors' time, as 0.5; `network` is a Network,
         "host", "none" or "container:NAME"; `ports` are published on loopback, each on a free
-        port; `volumes` are volumes or the host's paths, each with its place inside and, as in
+        port (by a distant engine, tcp or ssh, at the address at which we reach it, and so do
+        others); `volumes` are volumes or the host's paths, each with its place inside and, as in
         "/data:ro", a mode. All other options are the Docker SDK's.
         Raises ImageNotFoundError, NameTakenError, BadValueError, EngineRefusedError.
         """
@@ -117,16 +131,17 @@ class Lab:
         shares_network = str(options.get("network_mode", "")).startswith("container:")
         if not shares_network and options.get("uts_mode") != "host":
             options.setdefault("hostname", name)
-        options["labels"] = {**options.get("labels", {}), **labels.labels_of(self.id, name)}
-        container = Container(self, self._create(image, command, name, options))
-        if start:
+        options["labels"] = {**options.get("labels", {}), **self.labels(name)}
+        while True:
+            container = Container(self, self._create(image, command, name, options))
             try:
-                container.start()
-            except LabError:
+                return container.start() if start else container
+            except LabError as err:
                 with suppress(LabError):
                     container.remove()  # a container that could never start is of no use
-                raise
-        return container
+                if isinstance(ports, Mapping) or not self.engine.must_publish_everywhere(err):
+                    raise
+            options["ports"] = published(ports, address=self.engine.publish_address)
 
     def run_many(
         self,
@@ -204,7 +219,7 @@ class Lab:
                         labels.engine_name(self.id, name),
                         driver=driver,
                         ipam=IPAMConfig(pool_configs=[pool]),
-                        labels=labels.labels_of(self.id, name),
+                        labels=self.labels(name),
                         **options,
                     )
                     made.reload()
@@ -231,7 +246,7 @@ class Lab:
             raise _taken("volume", name)  # an engine returns the old one as if it were new
         with translated(f"create volume {name!r}", kind="volume", name=name):
             made = self.engine.client.volumes.create(
-                labels.engine_name(self.id, name), labels=labels.labels_of(self.id, name), **options
+                labels.engine_name(self.id, name), labels=self.labels(name), **options
             )
         return Volume(self, made)
 
@@ -263,7 +278,7 @@ class Lab:
         """
         labels.checked_name(name)
         # Early, so that the steps of a build that is broken off are known as the lab's, too.
-        mark = f"LABEL {labels.LAB}={self.id} {labels.OWNER}={this_process()}"
+        mark = f"LABEL {labels.LAB}={self.id} {labels.OWNER}={self._owner}"
         marked = FROM_LINE.sub(rf"\g<0>\n{mark}", dockerfile)
         context = pack({"Dockerfile": marked, **(files or {})})
         with translated(f"build image {name!r}"):
@@ -271,7 +286,7 @@ class Lab:
                 fileobj=context,
                 custom_context=True,
                 tag=f"labkit-{self.id}/{name.lower()}",
-                labels=labels.labels_of(self.id, name),
+                labels=self.labels(name),
                 rm=True,
                 forcerm=True,
                 **options,

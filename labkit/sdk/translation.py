@@ -53,16 +53,22 @@ def translated(doing: str, *, kind: str = "", name: str = "") -> Iterator[None]:
     except docker.errors.DockerException as err:
         # The SDK wraps so what its first request, for the API version, met.
         if isinstance(err.__cause__, requests.exceptions.RequestException):
-            failed = timed_out if "timed out" in str(err).lower() else gone
-            raise failed(doing, str(err)) from err
+            raise _of_transport(err.__cause__, doing, str(err)) from err
         raise EngineError(f"Cannot {doing}.", seen=str(err), do=DIAGNOSE) from err
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as err:
-        # requests reports a read timeout in the middle of a stream as a ConnectionError.
-        if "timed out" in str(err).lower():
-            raise timed_out(doing, str(err)) from err
-        raise gone(doing, str(err)) from err
+        raise _of_transport(err, doing, str(err)) from err
     except (ConnectionError, TimeoutError) as err:
         raise gone(doing, str(err)) from err
+
+
+def _of_transport(err: Exception, doing: str, seen: str) -> LabError:
+    import requests.exceptions
+    import urllib3.exceptions
+
+    unreached = (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
+    # requests reports a read timeout in the middle of a stream as a ConnectionError.
+    late = "timed out" in seen.lower() and not isinstance(err, unreached)
+    return timed_out(doing, seen) if late else gone(doing, seen)
 
 
 def timed_out(doing: str, seen: str) -> EngineTimeoutError:
