@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ABSENT = re.compile(
@@ -74,6 +75,9 @@ def _tell_of_a_mac() -> None:
 
 
 def _take_away() -> None:
+    # The event loops that run already go on; a Mac's would ask kqueue(2).
+    select = import_module("select")
+    import_module("selectors").select = SimpleNamespace(**vars(select))
     lacks = json.loads(Path(os.environ["DESKTOP_LACKS"]).read_text())
     for module, names in lacks.items():
         for name in names:
