@@ -53,6 +53,20 @@ with Lab() as lab:
 """
 
 
+LEFT_BEHIND = """
+import json
+from labkit import Lab, LabError
+with Lab() as lab:
+    text = "FROM labkit/base\\nENV A=1\\n"
+    for act in (lambda: lab.build("img", text), lambda: lab.run("no/such")):
+        try:
+            act()
+        except LabError as err:
+            print(json.dumps([type(err).__name__, err.what, err.seen, err.do]))
+    print(json.dumps(lab.run("base", name="web").name))
+"""
+
+
 class Relay:
     """A Unix socket that leads to an engine: what Docker Desktop has in a user's home."""
 
@@ -191,3 +205,22 @@ def test_without_a_registry_images_are_not_made_on_a_mac(desktop: Desktop) -> No
     assert "this machine cannot make images" in what
     assert "this machine is macOS" in seen or "this machine runs macOS" in seen
     assert "connect to the internet" in do
+
+
+def test_what_a_docker_desktop_that_has_gone_left_is_named(desktop: Desktop) -> None:
+    """Its helper is gone and its name stays: who goes on with Colima meets this."""
+    configuration = desktop.home / ".docker/config.json"
+    configuration.write_text('{"credsStore": "desktop"}')
+    try:
+        done = desktop.python("-W", "ignore", "-c", LEFT_BEHIND)
+    finally:
+        configuration.unlink()
+    assert done.returncode == 0, done.stderr
+    *refused, made = map(json.loads, done.stdout.splitlines())
+    assert made == "web"
+    assert len(refused) == 2
+    for error, what, seen, do in refused:
+        assert error == "EngineError"
+        assert "registry passwords" in what
+        assert "docker-credential-desktop" in seen
+        assert "credsStore" in do

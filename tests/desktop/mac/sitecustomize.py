@@ -45,7 +45,7 @@ class BecomeAMac:
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         if name == "labkit":
-            sys.meta_path.remove(BecomeAMac)  # type: ignore[arg-type]
+            sys.meta_path.remove(BecomeAMac)
             become_a_mac()
 
 
@@ -76,8 +76,8 @@ def _tell_of_a_mac() -> None:
 
 def _take_away() -> None:
     # The event loops that run already go on; a Mac's would ask kqueue(2).
-    select = import_module("select")
-    import_module("selectors").select = SimpleNamespace(**vars(select))
+    selectors: Any = import_module("selectors")
+    selectors.select = SimpleNamespace(**vars(import_module("select")))
     lacks = json.loads(Path(os.environ["DESKTOP_LACKS"]).read_text())
     for module, names in lacks.items():
         for name in names:
@@ -86,7 +86,8 @@ def _take_away() -> None:
     for name in ("cpu_affinity", "cpu_num", "io_counters", "ionice", "rlimit"):
         delattr(psutil.Process, name)
     # What held on to something that is gone.
-    import_module("shutil")._copyxattr = lambda *_, **__: None
+    shutil: Any = import_module("shutil")
+    shutil._copyxattr = lambda *_, **__: None
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -124,4 +125,4 @@ def _by_psutil() -> bool:
 
 
 if "DESKTOP_LACKS" in os.environ:
-    sys.meta_path.insert(0, BecomeAMac)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, BecomeAMac)
