@@ -19,6 +19,7 @@ from labkit.errors import (
     MissingToolError,
     NoEngineError,
 )
+from labkit.linux import ELSEWHERE, other_system
 
 KINDS = ("docker", "private", "vm")
 _NAMES = {"private": "a private engine", "vm": "a micro-VM"}
@@ -106,9 +107,8 @@ def _no_engine(tried: list[Attempt], do: str) -> NoEngineError:
 
 def remedy() -> str:
     """The one command that gets an engine onto this kind of machine."""
-    system = os.uname().sysname
-    if system == "Darwin":
-        return "install Docker Desktop (`brew install --cask docker`) and start it"
+    if other_system():
+        return ELSEWHERE
     sudo = "" if os.geteuid() == 0 else "sudo "
     if Path("/etc/debian_version").exists():
         join = "" if os.geteuid() == 0 else " && sudo usermod -aG docker $USER && newgrp docker"

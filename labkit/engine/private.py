@@ -21,6 +21,7 @@ from labkit.engine import discovery
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import BadValueError, EngineError, EngineTimeoutError, LabError, MissingToolError
 from labkit.kernel import parse_mountinfo
+from labkit.linux import need_linux
 from labkit.lock import locked
 from labkit.sdk import translated
 from labkit.waiting import wait_until
@@ -64,8 +65,10 @@ class PrivateEngine:
     def start(self) -> Endpoint:
         """Start the daemon, or join the one that runs; return where it listens.
 
-        Raises MissingToolError, EngineTimeoutError (it runs and hangs), EngineError (it died).
+        Raises MissingToolError, EngineTimeoutError (it runs and hangs), EngineError (it died, or
+        this is not Linux).
         """
+        need_linux("A private engine")
         if why := self.why_not():
             raise MissingToolError(
                 "A private engine cannot be started.",

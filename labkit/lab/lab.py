@@ -114,8 +114,8 @@ class Lab:
         `memory` is bytes or "64m"; `cpus` is processors' time, as 0.5; `network` is a Network,
         "host", "none" or "container:NAME"; `ports` are published on loopback, each on a free
         port (by a distant engine, tcp or ssh, at the address at which we reach it, and so do
-        others); `volumes` are volumes or the host's paths, each with its place inside and, as in
-        "/data:ro", a mode. All other options are the Docker SDK's.
+        others); `volumes` are volumes or paths on the engine's machine, each with its place
+        inside and, as in "/data:ro", a mode. All other options are the Docker SDK's.
         Raises ImageNotFoundError, NameTakenError, BadValueError, EngineRefusedError.
         """
         name = labels.checked_name(name or f"c{secrets.token_hex(3)}")

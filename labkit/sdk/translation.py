@@ -36,6 +36,7 @@ def translated(doing: str, *, kind: str = "", name: str = "") -> Iterator[None]:
     `doing` says what was asked of the engine, as in "start container 'web'"; `kind` and `name`
     are those of the object that was asked for, for an error to carry.
     """
+    import docker.credentials
     import docker.errors
     import requests.exceptions
     import urllib3.exceptions
@@ -54,7 +55,11 @@ def translated(doing: str, *, kind: str = "", name: str = "") -> Iterator[None]:
         # The SDK wraps so what its first request, for the API version, met.
         if isinstance(err.__cause__, requests.exceptions.RequestException):
             raise _of_transport(err.__cause__, doing, str(err)) from err
+        if isinstance(err.__context__, docker.credentials.StoreError):
+            raise _of_credentials(err.__context__, doing) from err
         raise EngineError(f"Cannot {doing}.", seen=str(err), do=DIAGNOSE) from err
+    except docker.credentials.StoreError as err:
+        raise _of_credentials(err, doing) from err
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as err:
         raise _of_transport(err, doing, str(err)) from err
     except (ConnectionError, TimeoutError) as err:
@@ -84,6 +89,15 @@ def gone(doing: str, seen: str) -> EngineGoneError:
     """The error for an engine that does not answer any more."""
     return EngineGoneError(
         f"The engine stopped answering when asked to {doing}.", seen=seen, do=DIAGNOSE
+    )
+
+
+def _of_credentials(err: Exception, doing: str) -> EngineError:
+    """Docker Desktop has gone, and left its name in the configuration: `docker` fails as well."""
+    return EngineError(
+        f"The store of registry passwords cannot be asked: cannot {doing}.",
+        seen=str(err),
+        do="install that program, or take `credsStore` out of ~/.docker/config.json",
     )
 
 

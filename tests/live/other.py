@@ -18,7 +18,10 @@ import psutil
 import labkit
 from labkit.engine import Engine, PrivateEngine
 
-PACKAGES = str(Path(labkit.__file__).parents[1])
+# The PYTHONPATH of a child: as this process's own, and with labkit wherever it is.
+PACKAGES = os.pathsep.join(
+    filter(None, (os.environ.get("PYTHONPATH"), str(Path(labkit.__file__).parents[1])))
+)
 
 
 NAME_SERVER = re.compile(r"^nameserver\s+(\d+\.\d+\.\d+\.\d+)", re.MULTILINE)
