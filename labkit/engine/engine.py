@@ -15,7 +15,7 @@ from labkit.engine import discovery, publishing
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
-from labkit.errors import EngineTimeoutError, ImageNotFoundError, LabError
+from labkit.errors import EngineTimeoutError, LabError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
 from labkit.table import Table, Tabular
@@ -107,7 +107,9 @@ class Engine(Tabular):
         through a probe container. Raises HostError, ImageNotFoundError.
         """
         daemon = self._daemon
-        return self.probe() if daemon is None else LocalHost(anchor=daemon)
+        if daemon is None:
+            return self.probe()
+        return LocalHost(anchor=daemon, renew=self.local_daemon)
 
     @property
     def sight(self) -> str:
@@ -123,19 +125,11 @@ class Engine(Tabular):
         from labkit import labels
         from labkit.owner import this_process
 
-        try:
-            return ProbeHost(
-                self.client,
-                image=PROBE_IMAGE,
-                labels={labels.PROBE: "1", labels.OWNER: this_process()},
-            )
-        except ImageNotFoundError as err:
-            raise ImageNotFoundError(
-                "The engine's host is seen through a container of the `toolbox` image, "
-                "which is not there.",
-                seen=err.seen,
-                do="labkit images build",
-            ) from err
+        return ProbeHost(
+            self.endpoint.client,
+            image=PROBE_IMAGE,
+            labels=lambda: {labels.PROBE: "1", labels.OWNER: this_process()},
+        )
 
     def local_daemon(self) -> int | None:
         """The daemon's pid, if it is a process of this kernel into which we may look."""

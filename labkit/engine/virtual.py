@@ -41,7 +41,8 @@ class VmEngine(Engine):
     @cached_property
     def host(self) -> Host:
         """The guest, seen by an agent in it; no probe container is needed."""
-        return GuestHost(self.vm.runner.open)
+        vm = self.vm
+        return GuestHost(lambda source: vm.runner.open(source))  # where it is by then
 
     @property
     def sight(self) -> str:
