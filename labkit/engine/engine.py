@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from labkit.engine import discovery
+from labkit.engine import discovery, tools
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
@@ -155,8 +155,11 @@ class Engine(Tabular):
             return None
 
     def environ(self) -> dict[str, str]:
-        """The environment in which `docker` talks to this engine."""
-        return self.endpoint.environ()
+        """The environment in which `docker`, Compose and buildx are there, and talk to this engine.
+
+        Whatever this machine has not, and labkit has, is added: see `tools`.
+        """
+        return {**tools.environ(), **self.endpoint.environ()}
 
     @property
     def publish_address(self) -> str:
