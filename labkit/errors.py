@@ -117,6 +117,7 @@ class ImageBuildError(LabError):
     """A lab image could not be made."""
 
     log: str = ""  # what the build printed, or the end of it
+    step: str = ""  # the step that failed, as "[2/3] RUN make"; "" if no step was reached
 
 
 # --- time ------------------------------------------------------------------------------------

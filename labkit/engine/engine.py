@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.engine import discovery, publishing
+from labkit.engine import discovery, publishing, tools
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
@@ -163,8 +163,11 @@ class Engine(Tabular):
             return None
 
     def environ(self) -> dict[str, str]:
-        """The environment in which `docker` talks to this engine."""
-        return self.endpoint.environ()
+        """The environment in which `docker`, Compose and buildx are there, and talk to this engine.
+
+        Whatever this machine has not, and labkit has, is added: see `tools`.
+        """
+        return {**tools.environ(), **self.endpoint.environ()}
 
     @property
     def publish_address(self) -> str:

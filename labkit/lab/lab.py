@@ -6,13 +6,15 @@ import os
 import re
 import secrets
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from labkit import labels
+from labkit.builder import build_image
 from labkit.engine import Engine, connect
 from labkit.errors import (
     EngineGoneError,
@@ -30,7 +32,7 @@ from labkit.lab.reaper import reaper_for
 from labkit.lab.sweep import sweep_lab
 from labkit.lab.volume import Volume
 from labkit.owner import this_process
-from labkit.sdk import pack, translated
+from labkit.sdk import translated
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as SdkContainer
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine locks
 LAB_IMAGES = "labkit/"  # with this the lab images' names on the engine begin
 SUBNET_TRIES = 20
-FROM_LINE = re.compile(r"^[ \t]*FROM[ \t].*[^\\\n]$", re.IGNORECASE | re.MULTILINE)
+# What a stage of a Dockerfile begins from.
+FROM = re.compile(r"(?im)(^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?)(\S+)")
 OVERLAPS = ("overlap", "already used", "already in use")  # what engines say of a taken subnet
 
 
@@ -53,6 +56,7 @@ class Lab:
         self.engine = engine or connect()
         self.id = labels.new_lab_id()
         self._process, self._owner = os.getpid(), this_process()
+        self._built: set[str] = set()  # the names of the images that it built
         reaper = reaper_for(self.engine.endpoint)
         reaper.tell("open", self.id)
         # A lab that a notebook has dropped, by running its first cell again, goes too; by the
@@ -259,7 +263,10 @@ class Lab:
     # --- images --------------------------------------------------------------------------------
 
     def image(self, name: str) -> Image:
-        """An image on the engine. Raises ImageNotFoundError. Shell: `docker image inspect`."""
+        """The lab's own image of this name, else any on the engine; "base" is a lab image.
+
+        Raises ImageNotFoundError. Shell: `docker image inspect`.
+        """
         with translated(f"find image {name!r}", kind="image", name=name):
             return Image(self, self.engine.client.images.get(self._reference(name)), name=name)
 
@@ -268,30 +275,49 @@ class Lab:
         name: str,
         dockerfile: str,
         *,
-        files: Mapping[str, str | bytes] | None = None,
-        **options: Any,
+        files: Mapping[str, str | bytes | Path] | None = None,
+        buildargs: Mapping[str, str] | None = None,
+        target: str | None = None,
+        secrets: Mapping[str, str | bytes] | None = None,
+        nocache: bool = False,
+        network: str | None = None,
+        platform: str | None = None,
+        on_message: Callable[[str], object] = lambda line: None,
     ) -> Image:
         """Build an image of the lab's from a Dockerfile's text and the files beside it.
 
-        All other options are the Docker SDK's, as `buildargs={}`. Raises ImageBuildError.
+        Its `build` tells how: each step, cached or not, its seconds, bytes and output. `secrets`
+        are for steps that mount one: `RUN --mount=type=secret,id=ID`. `run(NAME)`, `image(NAME)`
+        and `FROM NAME` mean this image from then on; one that had the name before is replaced.
+        The image goes with the lab; the builder's cache of its steps is the engine's, and stays
+        (`docker builder prune`). Raises ImageBuildError, DiskFullError, MissingToolError.
         Shell: `docker build -t NAME .`
         """
         labels.checked_name(name)
-        # Early, so that the steps of a build that is broken off are known as the lab's, too.
-        mark = f"LABEL {labels.LAB}={self.id} {labels.OWNER}={self._owner}"
-        marked = FROM_LINE.sub(rf"\g<0>\n{mark}", dockerfile)
-        context = pack({"Dockerfile": marked, **(files or {})})
-        with translated(f"build image {name!r}"):
-            made, _ = self.engine.client.images.build(
-                fileobj=context,
-                custom_context=True,
-                tag=f"labkit-{self.id}/{name.lower()}",
-                labels=self.labels(name),
-                rm=True,
-                forcerm=True,
-                **options,
-            )
-        return Image(self, made, name=name)
+        reference, before = self._own(name), self._ids_of(name)
+        said = FROM.sub(lambda line: line[1] + self._from(line[2]), dockerfile)
+        build = build_image(
+            self.engine,
+            reference,
+            {"Dockerfile": said, **(files or {})},
+            name=f"image {name!r}",
+            labels=self.labels(name),
+            buildargs=buildargs,
+            target=target,
+            secrets=secrets,
+            nocache=nocache,
+            network=network,
+            platform=platform,
+            on_message=on_message,
+        )
+        self._built.add(name)
+        with translated(f"find image {name!r}", kind="image", name=name):
+            made = self.engine.client.images.get(reference)
+        for old in before - {made.id}:
+            # One that a container still runs from goes with the lab.
+            with suppress(LabError), translated(f"replace image {name!r}"):
+                self.engine.client.images.remove(old)
+        return Image(self, made, name=name, build=build)
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -299,9 +325,27 @@ class Lab:
     def _only(self) -> dict[str, Any]:
         return {"label": f"{labels.LAB}={self.id}"}
 
+    def _own(self, name: str) -> str:
+        """What the engine calls an image that the lab built: a tag, unlike a name, has any case."""
+        return f"labkit-{self.id}:{name}"
+
     def _reference(self, image: str) -> str:
-        """What the engine calls an image: "base" is the lab image, "debian:trixie" another's."""
+        """What the engine calls an image: the lab's own, a lab image, or anybody's."""
+        if image in self._built:
+            return self._own(image)
         return image if "/" in image or ":" in image else f"{LAB_IMAGES}{image}"
+
+    def _from(self, image: str) -> str:
+        """What a Dockerfile begins from: of the learner's names only what the lab built."""
+        return self._own(image) if image in self._built else image
+
+    def _ids_of(self, name: str) -> set[str]:
+        """The images that the lab has under this name: several only while they are in use."""
+        if name not in self._built:
+            return set()
+        only = {"label": [f"{labels.LAB}={self.id}", f"{labels.NAME}={name}"]}
+        with translated("list the lab's images"):
+            return {str(one["Id"]) for one in self.engine.client.api.images(filters=only)}
 
     def _create(
         self,
@@ -322,7 +366,7 @@ class Lab:
         try:
             return create()
         except ImageNotFoundError:
-            if reference.startswith(LAB_IMAGES):
+            if reference.startswith((LAB_IMAGES, self._own(""))):
                 raise
         self._pull(reference)
         return create()

@@ -22,7 +22,10 @@ from labkit.errors import (
 )
 
 BUILD_TAIL = 8  # lines of what a failed build printed
-FREE_ROOM = "free room: `labkit clean`, then `docker system df` shows what takes the rest"
+FREE_ROOM = (
+    "free room: `labkit clean`, then `docker builder prune`; "
+    "`docker system df` shows what takes the rest"
+)
 NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 # Docker's words, and Podman's.
 NO_IMAGE = re.compile(r"^no such image|image not known|no such image$", re.IGNORECASE)

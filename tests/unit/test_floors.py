@@ -19,6 +19,7 @@ FLOORS = (
     ("lock", "owner"),
     ("labels", "host"),
     ("engine",),
+    ("builder",),
     ("images",),
     ("inspect",),
     ("lab",),
