@@ -1,17 +1,21 @@
 """Which tests go to one worker, and in which order: pytest-xdist's `--dist loadgroup`.
 
 Nothing is registered: what a test asks for decides. A `package` fixture of ours is dear, and made
-once a run: its folder's tests go to one worker. With a `module` fixture the file's tests do.
-All others go to whichever worker is free; a `session` fixture, which is cheap, every worker has.
+once a run: its folder's tests go to one worker. With a `module` fixture the file's tests do, and of
+the course a chapter's: a subnet that its text names, an engine has once. All others go to whichever
+worker is free; a `session` fixture, which is cheap, every worker has.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
+# A test of a chapter has its number first in its id: [02.1], [notebooks/02_namespaces.ipynb], [02].
+CHAPTER = re.compile(r"\[(?:\w+/)?(\d\d)[._\]]")
 # Folders of many short tests, which even out the workers' ends; the shortest last.
 LATE = ("live", "course", "unit")
 
@@ -47,6 +51,8 @@ def _group(item: pytest.Item) -> str | None:
     scopes = {one.scope for one in fixtures if one.baseid.startswith(f"{TESTS.name}/")}
     if "package" in scopes:
         return f"{TESTS.name}/{suite(item.path)}"
+    if suite(item.path) == "course" and (chapter := CHAPTER.search(item.nodeid)):
+        return f"chapter {chapter[1]}"
     return str(item.path.relative_to(TESTS.parent)) if "module" in scopes else None
 
 

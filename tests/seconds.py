@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 import pytest
 
 CHAPTER_MAX = 60  # seconds of workers that a chapter may add to `make test`
-# The tests of a chapter have its number first in their ids: [02.1], [notebooks/02_namespaces.ipynb]
-CHAPTER = re.compile(r"\[(?:\w+/)?(\d\d)[._\]]")
+# What each chapter has: a test that takes one of them as a sample has its bare number, [02].
+OWN = re.compile(r"\[(?:\w+/)?(\d\d)[._]")
 
 
 class Seconds:
@@ -27,7 +27,7 @@ class Seconds:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count one phase of one test."""
         folder = PurePosixPath(report.nodeid.partition("::")[0]).parts[1]
-        chapter = CHAPTER.search(report.nodeid) if folder == "course" else None
+        chapter = OWN.search(report.nodeid) if folder == "course" else None
         self._suites[folder] += report.duration
         if chapter:
             self._chapters[chapter[1]] += report.duration

@@ -159,6 +159,7 @@ def test_owners_killed_at_random_moments_leave_nothing(engine: Engine) -> None:
     assert remains(engine, later) == []
 
 
+@pytest.mark.alone  # any other lab that begins would sweep it first
 @pytest.mark.usefixtures("foreign")
 def test_what_a_power_cut_left_is_swept_at_the_next_start(engine: Engine) -> None:
     owners = [start_owner(IDLE, environ_of(engine.endpoint)) for _ in range(3)]
@@ -193,6 +194,7 @@ def test_what_a_power_cut_left_is_swept_at_the_next_start(engine: Engine) -> Non
         gone(engine, *labs)
 
 
+@pytest.mark.alone
 def test_sweep_dead_says_what_it_removed(engine: Engine) -> None:
     owner = start_owner(IDLE, environ_of(engine.endpoint))
     assert owner.stdout is not None

@@ -122,6 +122,7 @@ def test_a_frozen_container_is_frozen_to_both(
         plain.unpause()
 
 
+@pytest.mark.alone  # a process that becomes a container's changes its namespaces between two looks
 def test_both_hosts_see_the_same_processes_and_namespaces(
     local: Host, probe: ProbeHost, subjects: dict[str, Container]
 ) -> None:
