@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
-import threading
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+import relay
 from desktop import Desktop
 
-from labkit.engine import Endpoint
+from labkit.waiting import wait_until
 
 NO_ENGINE = """
 import json
@@ -67,66 +66,17 @@ with Lab() as lab:
 """
 
 
-class Relay:
-    """A Unix socket that leads to an engine: what Docker Desktop has in a user's home."""
-
-    def __init__(self, path: Path, engine: Endpoint) -> None:
-        self._path, self._engine = path, engine
-        self._ready, self._thread = threading.Event(), threading.Thread(target=self._run)
-
-    def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._path.unlink(missing_ok=True)
-
-    def _run(self) -> None:
-        asyncio.run(self._main())
-
-    async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_unix_server(self._serve, self._path)
-        self._ready.set()
-        await self._stop.wait()
-        server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    async def _serve(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
-        assert self._engine.cert_path is not None
-        certificates, there = Path(self._engine.cert_path), urlsplit(self._engine.url)
-        context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
-        context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
-        far, to_far = await asyncio.open_connection(there.hostname, there.port, ssl=context)
-        pumps = [asyncio.create_task(_pump(*ends)) for ends in ((near, to_far), (far, to_near))]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            for writer in (to_far, to_near):
-                writer.close()
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65536):
-            sink.write(data)
-            await sink.drain()
-
-
 @pytest.fixture
 def docker_desktop(desktop: Desktop) -> Iterator[Path]:
     """Docker Desktop's socket, in the desktop's home."""
-    path = desktop.home / ".docker/run/docker.sock"
-    with Relay(path, desktop.endpoint):
+    path, engine = desktop.home / ".docker/run/docker.sock", desktop.endpoint
+    path.parent.mkdir()
+    argv = [sys.executable, relay.__file__, path, engine.url, engine.cert_path]
+    with subprocess.Popen([str(word) for word in argv]) as serving:
+        wait_until(path.exists, timeout=20, what="the relay's socket")
         yield path
+        serving.kill()
+    shutil.rmtree(path.parent)
 
 
 def test_the_engine_is_anybody_s_and_seen_through_the_probe(desktop: Desktop) -> None:
