@@ -51,10 +51,15 @@ def warn(endpoint: Endpoint, address: str) -> None:
 
 def reached_at(endpoint: Endpoint, bound_to: str) -> str:
     """The address at which we reach a port that the engine has bound to an address of its own."""
-    if bound_to and is_distant(bound_to):
-        return bound_to
     host = _host(endpoint)
+    # A distant engine's own loopback is not ours; a tunnel may lead there by the engine's name.
+    if bound_to and (is_distant(bound_to) or (host is None and _is_one(bound_to))):
+        return bound_to
     return LOOPBACK if host is None else host
+
+
+def _is_one(address: str) -> bool:
+    return not ipaddress.ip_address(address).is_unspecified
 
 
 def _host(endpoint: Endpoint) -> str | None:
