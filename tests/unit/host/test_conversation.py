@@ -70,7 +70,7 @@ def test_after_an_interrupt_every_answer_is_the_one_asked_for(spawned: Spawned) 
     assert len(spawned.children) == 1  # nothing had to be started anew
 
 
-def test_interrupts_in_the_middle_of_large_answers_and_requests(spawned: Spawned, tmp_path: Path) -> None:  # fmt: skip # noqa: E501
+def test_interrupts_in_the_middle_of_large_messages(spawned: Spawned, tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_text("abcdefgh" * 250_000)
     lost = 0

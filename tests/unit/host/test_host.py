@@ -21,11 +21,8 @@ from labkit.waiting import wait_until
 def alive(word: str) -> list[psutil.Process]:
     """The processes with this word in their command; a zombie, whom init will bury, has none."""
     found = psutil.process_iter(["cmdline", "status"])
-    return [
-        process
-        for process in found
-        if word in (process.info["cmdline"] or ()) and process.info["status"] != psutil.STATUS_ZOMBIE
-    ]
+    living = (one for one in found if one.info["status"] != psutil.STATUS_ZOMBIE)
+    return [one for one in living if word in (one.info["cmdline"] or ())]
 
 
 @pytest.mark.parametrize("name", BAD)
