@@ -43,6 +43,7 @@ class PrivateEngine:
         self.socket = self.folder / "docker.sock"
         self.pid_file = self.folder / "docker.pid"
         self.log_file = self.folder / "dockerd.log"
+        self.config_file = self.folder / "daemon.json"  # options of its own: dockerd(8)
         self.exec_root = self.folder / "exec"
         self.data_root = self.folder / "data"
         self.endpoint = Endpoint(f"unix://{self.socket}")
@@ -131,6 +132,8 @@ class PrivateEngine:
             f"--exec-root={self.exec_root}",
             f"--default-address-pool={ADDRESS_POOL}",
         ]
+        if self.config_file.exists():  # else the machine's own, as ever
+            argv.append(f"--config-file={self.config_file}")
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         # Its own session: an interrupt in the notebook or terminal must not reach the daemon.
         pid = os.posix_spawn(

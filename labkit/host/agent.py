@@ -176,7 +176,7 @@ class Agent:
         """[tick, CLOCK_MONOTONIC in seconds, {path: text}]; ticks that are missed are skipped."""
         paths = texts_in(request, "paths")
         places = [(path, self._place(path_in({"path": path}))) for path in paths]
-        interval = number_in(request, "interval", at_least=0.001)
+        interval = number_in(request, "interval", at_least=0.001, below=1e9)
 
         def samples() -> Iterator[list[Any]]:
             start, tick = time.monotonic(), 0
@@ -205,10 +205,10 @@ class Agent:
 
     def op_kill(self, request: Request) -> None:
         pid = pid_in(request)
-        name = text_in(request, "signal").removeprefix("SIG")
-        if name not in SIGNALS:
+        name = request.get("signal")
+        if not isinstance(name, str) or name.removeprefix("SIG") not in SIGNALS:
             raise BadRequest("signal", "the name of a signal", tuple(SIGNALS))
-        os.kill(pid, SIGNALS[name])
+        os.kill(pid, SIGNALS[name.removeprefix("SIG")])
 
     def op_end(self, request: Request) -> int:
         """Kill a process and all below it, if it is the one that started then."""
@@ -231,7 +231,8 @@ class Agent:
         data = text_in(request, "stdin", "", nul=True).encode("utf-8", "surrogateescape")
         if len(data) > LARGEST:
             raise BadRequest("stdin", f"a text of at most {LARGEST} bytes")
-        return run(argv, data, number_in(request, "timeout", 10, at_least=0.001), cancelled)
+        timeout = number_in(request, "timeout", 10, at_least=0.001, below=1e9)
+        return run(argv, data, timeout, cancelled)
 
 
 # --- what a request must hold --------------------------------------------------------------------
@@ -271,13 +272,18 @@ def pid_in(request: Request) -> int:
 
 
 def number_in(
-    request: Request, field: str, default: Any = _NEEDED, *, at_least: float = 0
+    request: Request,
+    field: str,
+    default: Any = _NEEDED,
+    *,
+    at_least: float = 0,
+    below: float = 1e18,
 ) -> float:
     value = request.get(field, default)
     if (
         not isinstance(value, int | float)
         or isinstance(value, bool)
-        or not at_least <= value < 1 << 62  # not NaN, either
+        or not at_least <= value < below  # not NaN, either
     ):
         raise BadRequest(field, f"a number, at least {at_least:g}")
     return value

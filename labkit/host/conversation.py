@@ -19,6 +19,7 @@ from labkit.host.stream import Chunks
 from labkit.host.transport import Transport
 
 ANSWER_TIMEOUT = 30.0  # seconds; most answers take less than one millisecond
+LONGEST = 1e9  # seconds; what is beyond, the agent refuses
 _numbers = itertools.count(1)
 _all: weakref.WeakSet[Conversation] = weakref.WeakSet()
 
@@ -93,7 +94,7 @@ class Conversation:
 
 def _own_timeout(request: Request) -> float:
     timeout = request.get("timeout")
-    return timeout if isinstance(timeout, int | float) and timeout > 0 else 0
+    return timeout if isinstance(timeout, int | float) and 0 < timeout < LONGEST else 0
 
 
 def _in_child() -> None:

@@ -125,7 +125,7 @@ class Line:
     def _turn(self) -> None:
         """Wait until there is something to do, and do it."""
         deadlines = [a.deadline for a in self._under_way.values() if a.deadline is not None]
-        patience = max(min(deadlines) - time.monotonic(), 0) if deadlines else None
+        patience = min(max(min(deadlines) - time.monotonic(), 0), 3600) if deadlines else None
         for key, events in self._ready.select(patience):
             if key.fileobj is self._ears:
                 self._ears.recv(4096)

@@ -105,7 +105,7 @@ class Container(inspect.Container):
         workdir: str | None = None,
         env: dict[str, str] | None = None,
     ) -> Output:
-        """Run a command in it; after `timeout` seconds it is killed.
+        """Run a command in it; after `timeout` seconds, or an interrupt, it is killed.
 
         Raises ExecTimeoutError, ContainerExitedError. Shell: `docker exec NAME COMMAND`.
         """
@@ -114,7 +114,7 @@ class Container(inspect.Container):
                 self.engine.client.api,
                 self.id,
                 command,
-                host=self.engine.host,
+                host=lambda: self.engine.host,
                 timeout=timeout,
                 user=user,
                 workdir=workdir,

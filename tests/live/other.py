@@ -85,6 +85,11 @@ class OtherEngine:
         assert process.returncode == 0, err
         return json.loads(out.splitlines()[-1])
 
+    def configure(self, **options: object) -> None:
+        """Options for the daemon, before it starts: those of daemon.json."""
+        self.private.folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self.private.config_file.write_text(json.dumps(options))
+
     def start(self) -> None:
         """Start the daemon, or join it."""
         self.call("from labkit import connect; connect(); print(1)")
