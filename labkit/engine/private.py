@@ -6,6 +6,7 @@ always stopped by its own pid. Source: dockerd(8).
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -32,6 +33,8 @@ SOCKET_PATH_MAX = 107  # bytes, unix(7)
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
 # An engine's default pools allow about thirty networks; these, a thousand of 64 addresses.
 ADDRESS_POOL = "base=10.213.0.0/16,size=26"
+# What builds leave in the cache is kept up to a limit, the longest unused thrown away first.
+CONFIGURATION = {"builder": {"gc": {"enabled": True, "defaultKeepStorage": "4GB"}}}
 
 
 class PrivateEngine:
@@ -41,6 +44,7 @@ class PrivateEngine:
         self.folder = folder or paths.home() / "engine"
         self.socket = self.folder / "docker.sock"
         self.pid_file = self.folder / "docker.pid"
+        self.config_file = self.folder / "daemon.json"
         self.log_file = self.folder / "dockerd.log"
         self.exec_root = self.folder / "exec"
         self.data_root = self.folder / "data"
@@ -123,7 +127,9 @@ class PrivateEngine:
             f"--data-root={self.data_root}",
             f"--exec-root={self.exec_root}",
             f"--default-address-pool={ADDRESS_POOL}",
+            f"--config-file={self.config_file}",  # and not the machine's own, /etc/docker
         ]
+        self.config_file.write_text(json.dumps(CONFIGURATION))
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         # Its own session: an interrupt in the notebook or terminal must not reach the daemon.
         pid = os.posix_spawn(
