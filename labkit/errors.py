@@ -120,6 +120,13 @@ class ImageBuildError(LabError):
     step: str = ""  # the step that failed, as "[2/3] RUN make"; "" if no step was reached
 
 
+class ComposeError(LabError):
+    """Compose could not do what it was asked for."""
+
+    exit_code: int = 0
+    log: str = ""  # what it printed
+
+
 # --- time ------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.builder.order import Order
 from labkit.builder.record import Build, Progress, Step
-from labkit.debian import which
 from labkit.engine import tools
 from labkit.errors import DiskFullError, ImageBuildError, LabError
 from labkit.sdk import FREE_ROOM, NO_SPACE, gone, timed_out, translated
@@ -31,7 +30,7 @@ def build(
     engine: Engine, order: Order, work: Path, *, on_message: Callable[[str], object]
 ) -> Build:
     """Have buildx build it; `work` is a folder of this build's own."""
-    environ = tools.environ_alone(engine.endpoint.environ())
+    environ = tools.command_environ(engine.endpoint.environ())
     # buildx keeps notes of its builds, and of the builder that its user chose: not of ours.
     environ["BUILDX_CONFIG"] = str(work / "buildx")
     doing = f"build {order.name}"
@@ -39,7 +38,7 @@ def build(
     progress = Progress(on_message=on_message)
     began = time.monotonic()
     process = subprocess.Popen(
-        [*_ended_with_us(), *_argv(order, work)],
+        list(_argv(order, work)),
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -85,7 +84,7 @@ def _check_room(engine: Engine, order: Order, doing: str) -> None:
 
 
 def _argv(order: Order, work: Path) -> Iterator[str]:
-    yield from (str(tools.plugin("buildx")), "build", "--builder=default", "--progress=rawjson")
+    yield from (*tools.command("buildx"), "build", "--builder=default", "--progress=rawjson")
     yield "--provenance=false"  # an attestation would make of one image an index of two
     yield f"--tag={order.reference}"
     for name, value in order.labels.items():
@@ -105,12 +104,6 @@ def _argv(order: Order, work: Path) -> Iterator[str]:
     if order.platform:
         yield f"--platform={order.platform}"
     yield str(order.context)
-
-
-def _ended_with_us() -> list[str]:
-    """What makes the kernel end a program when we are killed, prctl(2), PR_SET_PDEATHSIG."""
-    # Elsewhere than on Linux it ends when it next tells of its progress, and nobody listens.
-    return [tool, "--pdeathsig=KILL"] if (tool := which("setpriv")) else []
 
 
 def _pieces(process: subprocess.Popen[bytes], doing: str) -> Iterator[str]:
@@ -149,6 +142,6 @@ def _error(done: Build, messages: list[str], doing: str) -> LabError:
 def _what(step: Step | None) -> str:
     if step is None:
         return "The Dockerfile cannot be built"
-    if step.is_internal:
+    if not step.instruction:
         return f"A build failed at {step.name!r}"
     return "A step of the Dockerfile failed"

@@ -14,8 +14,14 @@ from labkit.table import Table, Tabular
 
 INTERNAL = "[internal] "  # what a Dockerfile does not say, as sending the context
 CONTEXT = "[internal] load build context"
-ORDINAL = re.compile(r"^\[(?:[^\]]+ )?(\d+)/(\d+)\] ")
-FROM = re.compile(r"^\[[^\]]+\] FROM ")
+# "[2/3] RUN make", or "[web 2/3] RUN make"; a stage without a name is stage-0, or none is told.
+INSTRUCTION = re.compile(r"^\[(?:(?P<stage>\S+) )?\d+/\d+\] (?P<words>.*)$", re.DOTALL)
+NAMELESS = re.compile(r"^stage-\d+$")
+# What BuildKit writes out of the name of an image, and what labkit adds to the learner's.
+LONG_NAME = re.compile(
+    r"^FROM (?:docker\.io/)?(?:library/)?(?:labkit-[0-9a-f]{8}:)?"
+    r"(?P<name>\S+?)(?::latest)?(?:@\S+)?$"
+)
 CANCELED = "context canceled"  # because another step failed
 
 Outcome = Literal["cached", "ran", "failed", "not reached"]
@@ -34,9 +40,16 @@ class Step:
     needs: tuple[str, ...]  # the names of the steps whose results it starts from
 
     @property
-    def is_internal(self) -> bool:
-        """Whether it is BuildKit's own, and not an instruction of the Dockerfile."""
-        return ORDINAL.match(self.name) is None
+    def stage(self) -> str:
+        """The name of its stage, "" for one without a name."""
+        told = INSTRUCTION.match(self.name)
+        return "" if told is None or NAMELESS.match(told["stage"] or "") else told["stage"] or ""
+
+    @property
+    def instruction(self) -> str:
+        """The Dockerfile's own words, "" for a step of BuildKit's own."""
+        told = INSTRUCTION.match(self.name)
+        return LONG_NAME.sub(r"FROM \g<name>", told["words"]) if told else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,7 +68,7 @@ class Build(Tabular):
     @property
     def instructions(self) -> tuple[Step, ...]:
         """The steps that are instructions of the Dockerfile."""
-        return tuple(step for step in self.steps if not step.is_internal)
+        return tuple(step for step in self.steps if step.instruction)
 
     @property
     def failed(self) -> Step | None:
@@ -64,8 +77,10 @@ class Build(Tabular):
 
     def table(self) -> Table:
         """Each instruction, and whether it ran: what is the same from one run to the next."""
-        rows = [(step.name, step.outcome) for step in self.instructions]
-        return Table(("step", "outcome"), rows)
+        rows = [(step.stage, step.instruction, step.outcome) for step in self.instructions]
+        if any(step.stage for step in self.instructions):
+            return Table(("stage", "instruction", "outcome"), rows)
+        return Table(("instruction", "outcome"), [row[1:] for row in rows])
 
 
 @dataclass
@@ -88,7 +103,7 @@ class _Vertex:
         if not self.completed:
             return "not reached"
         # An image that was there is told as the one or the other, from time to time.
-        was_there = FROM.match(self.name) and not sum(self.moved.values())
+        was_there = "] FROM " in self.name and not sum(self.moved.values())
         return "cached" if self.cached or was_there else "ran"
 
 

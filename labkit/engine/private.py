@@ -6,6 +6,7 @@ always stopped by its own pid. Source: dockerd(8).
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -33,6 +34,8 @@ SOCKET_PATH_MAX = 107  # bytes, unix(7)
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
 # An engine's default pools allow about thirty networks; these, a thousand of 64 addresses.
 ADDRESS_POOL = "base=10.213.0.0/16,size=26"
+# What builds leave in the cache is kept up to a limit, the longest unused thrown away first.
+CONFIGURATION = {"builder": {"gc": {"enabled": True, "defaultKeepStorage": "4GB"}}}
 
 
 class PrivateEngine:
@@ -42,8 +45,9 @@ class PrivateEngine:
         self.folder = folder or paths.home() / "engine"
         self.socket = self.folder / "docker.sock"
         self.pid_file = self.folder / "docker.pid"
+        self.options_file = self.folder / "options.json"  # for who wants others: dockerd(8)
         self.log_file = self.folder / "dockerd.log"
-        self.config_file = self.folder / "daemon.json"  # options of its own: dockerd(8)
+        self.config_file = self.folder / "daemon.json"  # what it is started with
         self.exec_root = self.folder / "exec"
         self.data_root = self.folder / "data"
         self.endpoint = Endpoint(f"unix://{self.socket}")
@@ -131,9 +135,10 @@ class PrivateEngine:
             f"--data-root={self.data_root}",
             f"--exec-root={self.exec_root}",
             f"--default-address-pool={ADDRESS_POOL}",
+            f"--config-file={self.config_file}",  # and not the machine's own, /etc/docker
         ]
-        if self.config_file.exists():  # else the machine's own, as ever
-            argv.append(f"--config-file={self.config_file}")
+        more = json.loads(self.options_file.read_text()) if self.options_file.exists() else {}
+        self.config_file.write_text(json.dumps(CONFIGURATION | more))
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         # Its own session: an interrupt in the notebook or terminal must not reach the daemon.
         pid = os.posix_spawn(

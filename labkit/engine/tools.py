@@ -1,6 +1,6 @@
 """Docker's command line and its plugins, Compose and buildx: where they are on this machine.
 
-A plugin is a program that also runs alone, without `docker`. Where the machine has none that is
+A plugin is a program that runs without `docker`, too. Where the machine has none that is
 new enough, it is taken from the micro-VM's image, else from Debian's packages, which anybody may
 unpack into labkit's own cache. Nothing is ever written into the user's `~/.docker`.
 """
@@ -78,22 +78,32 @@ def environ() -> dict[str, str]:
     """
     known = _known_to_docker(*_where())
     plugins = {name: path for name in OLDEST if (path := known.get(name) or found(name))}
-    command = docker()
+    program = docker()
     made: dict[str, str] = {}
-    if command is not None and not shutil.which("docker"):
-        made["PATH"] = os.pathsep.join((str(command.parent), os.environ.get("PATH", os.defpath)))
+    if program is not None and not shutil.which("docker"):
+        made["PATH"] = os.pathsep.join((str(program.parent), os.environ.get("PATH", os.defpath)))
     if plugins.keys() - known.keys():
         made["DOCKER_CONFIG"] = str(_config_with(plugins))
     return made
 
 
-def environ_alone(chosen: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a plugin that runs alone: this process's, with the engine `chosen`.
+def command(name: Plugin) -> list[str]:
+    """How a plugin is called with no `docker` before it; it ends when this process is killed.
+
+    Raises MissingToolError. Source: prctl(2), PR_SET_PDEATHSIG.
+    """
+    setpriv = debian.which("setpriv")  # there is none but on Linux
+    return [*([setpriv, "--pdeathsig=KILL"] if setpriv else []), str(plugin(name)), name]
+
+
+def command_environ(chosen: Mapping[str, str]) -> dict[str, str]:
+    """The environment for `command`: this process's, with the engine of these variables.
 
     The user's own configuration stays, and with it the credentials for registries.
     """
     kept = {name: value for name, value in os.environ.items() if not CHOOSES.match(name)}
-    return {**kept, **chosen}
+    # Called as `docker` does it: alone, a plugin would not know of the variables for TLS.
+    return {**kept, **chosen, "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "docker"}
 
 
 # --- finding them ------------------------------------------------------------------------------
@@ -108,10 +118,10 @@ def _where() -> tuple[str, str, str]:
 @functools.cache
 def _known_to_docker(path: str, config: str, cache: str) -> dict[Plugin, Path]:
     """The plugins that `docker` itself finds, and that are new enough."""
-    if not (command := shutil.which("docker")):
+    if not (program := shutil.which("docker")):
         return {}
     # Of the engine nothing is asked; an old command line asks all the same, and need not wait.
-    asked = [command, "--host", "unix:///nowhere", "info", "--format", "{{json .ClientInfo}}"]
+    asked = [program, "--host", "unix:///nowhere", "info", "--format", "{{json .ClientInfo}}"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     try:
         listed = json.loads(done.stdout.splitlines()[0])["Plugins"] or []

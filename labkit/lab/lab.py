@@ -22,11 +22,13 @@ from labkit.errors import (
     ImageNotFoundError,
     LabError,
     NameTakenError,
+    NotFoundError,
 )
+from labkit.lab.compose import Compose
 from labkit.lab.container import WAIT_TIMEOUT, Container
 from labkit.lab.execution import Output
 from labkit.lab.image import Image
-from labkit.lab.network import Network
+from labkit.lab.network import OVERLAPS, SUBNET_TRIES, Network, random_subnet
 from labkit.lab.options import Ports, Volumes, binds, limits, published, with_tag
 from labkit.lab.reaper import reaper_for
 from labkit.lab.sweep import sweep_lab
@@ -39,10 +41,8 @@ if TYPE_CHECKING:
 
 RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine locks
 LAB_IMAGES = "labkit/"  # with this the lab images' names on the engine begin
-SUBNET_TRIES = 20
 # What a stage of a Dockerfile begins from.
 FROM = re.compile(r"(?im)(^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?)(\S+)")
-OVERLAPS = ("overlap", "already used", "already in use")  # what engines say of a taken subnet
 
 
 class Lab:
@@ -187,9 +187,15 @@ class Lab:
 
     def container(self, name: str) -> Container:
         """The lab's container of this name. Raises NotFoundError."""
-        with translated(f"find container {name!r}", kind="container", name=name):
-            found = self.engine.client.containers.get(labels.engine_name(self.id, name))
-        return Container(self, found)
+        try:
+            with translated(f"find container {name!r}", kind="container", name=name):
+                found = self.engine.client.containers.get(labels.engine_name(self.id, name))
+            return Container(self, found)
+        except NotFoundError:
+            for one in self.containers():
+                if one.name == name:  # Compose's, which has a name of its own on the engine
+                    return one
+            raise
 
     def containers(self) -> list[Container]:
         """The lab's containers, by name, those that have ended too. Shell: `docker ps -a`."""
@@ -216,7 +222,7 @@ class Lab:
             # Engines allow two networks of one name; a learner would not know which is which.
             raise _taken("network", name)
         for _ in range(SUBNET_TRIES):
-            pool = IPAMPool(subnet=subnet or _random_subnet())
+            pool = IPAMPool(subnet=subnet or random_subnet())
             try:
                 with translated(f"create network {name!r}", kind="network", name=name):
                     made = self.engine.client.networks.create(
@@ -319,6 +325,24 @@ class Lab:
                 self.engine.client.images.remove(old)
         return Image(self, made, name=name, build=build)
 
+    # --- projects ------------------------------------------------------------------------------
+
+    def compose(
+        self,
+        name: str,
+        file: str | Mapping[str, Any],
+        *,
+        files: Mapping[str, str | bytes] | None = None,
+    ) -> Compose:
+        """A Compose project, from the text of its file or what that says, and the files beside it.
+
+        `up()` starts it. Its containers are found by the names of their services, its networks
+        and volumes by their own; all is the lab's, and goes with it. Files beside it that a
+        service binds are copied in, because an engine may be on another machine.
+        Raises BadValueError, MissingToolError. Shell: `docker compose config`.
+        """
+        return Compose(self, name, file, files=files or {})
+
     # --- inside --------------------------------------------------------------------------------
 
     @property
@@ -399,12 +423,6 @@ class Lab:
             self._join(options, name, mine[0])
         elif network is not None:
             options["network_mode"] = self._mode(network)
-
-
-def _random_subnet() -> str:
-    """Sixteen addresses somewhere in 10.0.0.0/8."""
-    second, third = 100 + secrets.randbelow(100), secrets.randbelow(256)
-    return f"10.{second}.{third}.{16 * secrets.randbelow(16)}/28"
 
 
 def _taken(kind: str, name: str) -> NameTakenError:

@@ -86,9 +86,9 @@ class OtherEngine:
         return json.loads(out.splitlines()[-1])
 
     def configure(self, **options: object) -> None:
-        """Options for the daemon, before it starts: those of daemon.json."""
+        """Options for the daemon, before it starts: those of daemon.json, dockerd(8)."""
         self.private.folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-        self.private.config_file.write_text(json.dumps(options))
+        self.private.options_file.write_text(json.dumps(options))
 
     def start(self) -> None:
         """Start the daemon, or join it."""
