@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import weakref
 from collections.abc import Sequence
 from contextlib import closing
 from functools import cached_property
@@ -33,6 +34,20 @@ _MEANING = {
 }
 
 
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _forget_connections_in_a_fork() -> None:
+    """Two processes on one connection would take each other's answers, and break its TLS."""
+    for engine in _engines:
+        for held in ("client", "_pulse"):
+            if held in engine.__dict__:
+                engine.__dict__[held].api.close()  # which keeps the client: it connects anew
+
+
+os.register_at_fork(after_in_child=_forget_connections_in_a_fork)
+
+
 class Engine(Tabular):
     """A Docker-compatible engine that answers."""
 
@@ -43,6 +58,7 @@ class Engine(Tabular):
         self.endpoint = endpoint
         self.tried = tuple(tried)  # what was tried before it
         self._published_at: str | None = None
+        _engines.add(self)
 
     def table(self) -> Table:
         """What the engine is, and why it is this one."""

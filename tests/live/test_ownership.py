@@ -171,7 +171,7 @@ def pod(engine: Engine, home: Path) -> Iterator[tuple[subprocess.Popen[str], str
     """An owner with pids of its own, the same host name, and a home; its reaper dies with it."""
     process = subprocess.Popen(
         [*SPACES, sys.executable, "-c", HELD],
-        env={**environ_of(engine.endpoint), "LABKIT_HOME": str(home)},
+        env={**environ_of(engine.endpoint), "LABKIT_HOME": str(home), "LABKIT_ENGINE": "docker"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
