@@ -21,7 +21,7 @@ from labkit.labels import OWNER
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START = 240  # seconds: on an engine that has no lab images yet, they are made first
-END = 20  # seconds for the server and its kernels
+END = 60  # seconds for the server and its kernels, on a busy machine
 CLEAN = 10  # seconds until nothing of a lab remains, as promised
 ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+/\S*token=\w+")
 
