@@ -13,8 +13,8 @@ from typing import Any
 from labkit.errors import HostError, LabError
 from labkit.host.agent import CHANGES
 from labkit.host.answers import Answer, Request, host_error
-from labkit.host.host import Host
-from labkit.host.line import AGAIN, Asked, Line
+from labkit.host.line import Asked, Line
+from labkit.host.link import AGAIN
 from labkit.host.stream import Chunks
 from labkit.host.transport import Transport
 
@@ -147,24 +147,3 @@ class _RemoteChunks:
                 self._line.post("cancel", self._asked)
 
     __del__ = close
-
-
-class RemoteHost(Host):
-    """A host that is seen by an agent in another process."""
-
-    def __init__(self, start: Callable[[], Transport], *, patience: float = ANSWER_TIMEOUT) -> None:
-        self._conversation = Conversation(start, patience=patience)
-        try:
-            self.ask([])  # if it cannot be seen, say so now
-        except BaseException:
-            self.close()
-            raise
-
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        return self._conversation.ask(requests)
-
-    def look(self, request: Request) -> Chunks:
-        return self._conversation.look(request)
-
-    def close(self) -> None:
-        self._conversation.close()

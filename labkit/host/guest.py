@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from labkit.host import agent
-from labkit.host.conversation import ANSWER_TIMEOUT, RemoteHost
+from labkit.host.conversation import ANSWER_TIMEOUT
+from labkit.host.remote import RemoteHost
 from labkit.host.transport import SocketTransport, Transport
 
 

@@ -1,8 +1,8 @@
 """The line to an agent: one thread that owns the connection, and whom all others ask.
 
 An interrupt is raised in the main thread, between any two steps of it. So the callers hold no
-lock and touch no socket: they leave a note in the inbox, which is one step, and wait at a queue of
-their own. Whatever ends their waiting, the conversation goes on.
+lock and touch no connection: they leave a note in the inbox, which is one step, and wait at a
+queue of their own. Whatever ends their waiting, the conversation goes on.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from queue import SimpleQueue
 from typing import Any, Literal
 
 from labkit.errors import HostError, LabError
+from labkit.host.link import AGAIN, Link, LostError
 from labkit.host.transport import Transport
 
 CLOSE_TIMEOUT = 5.0  # seconds
-AGAIN = "ask again: it is started anew; `labkit doctor` tests the engine"
+LONGEST_WAIT = 3600.0  # seconds at once, for a selector
 Note = Literal["ask", "credit", "cancel", "stop"]
 
 
@@ -48,18 +49,17 @@ class Line:
 
     def __init__(self, start: Callable[[], Transport]) -> None:
         self.restarts: deque[str] = deque()  # why, each until somebody has been told
-        self._start = start
         self._inbox: deque[tuple[Note, Asked | None]] = deque()
-        self._ears, self._mouth = socket.socketpair()
+        self._ears, self._mouth = socket.socketpair()  # the thread's, and everybody's to wake it
         self._mouth.setblocking(False)
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(self._ears, selectors.EVENT_READ)
+        self._link = Link(start, self._ready)
         self._claim = threading.Lock()  # of the thread that serves
         self._served = self._closed = self._stopping = False
         self._end = threading.Event()
-        self._transport: Transport | None = None
-        self._gone = ""  # why there is none any more
+        self._gone = ""  # why there is no agent any more
         self._under_way: dict[int, Asked] = {}
-        self._out, self._in, self._seen = bytearray(), bytearray(), 0
-        self._events = 0
 
     # --- what any thread may do ----------------------------------------------------------------
 
@@ -87,15 +87,14 @@ class Line:
         self.stop()
         if self._served:
             self._end.wait(CLOSE_TIMEOUT)
-        else:
-            self._closed = True
-            self._ears.close()
-            self._mouth.close()
+        elif self._claim.acquire(blocking=False):
+            self._finish()
 
     def forget(self) -> None:
         """In a forked child: let go of all that is the parent's, and disturb nothing of it."""
+        self._closed = True
         null = os.open(os.devnull, os.O_RDWR)
-        for held in (self._ears, self._mouth, self._transport):
+        for held in (self._ears, self._mouth, self._link.transport):
             if held is not None and held.fileno() >= 0:
                 os.dup2(null, held.fileno(), inheritable=False)
         os.close(null)
@@ -106,34 +105,28 @@ class Line:
         if not self._claim.acquire(blocking=False):
             return
         self._served = True
-        with selectors.DefaultSelector() as self._ready:
-            self._ready.register(self._ears, selectors.EVENT_READ)
+        try:
             while not self._stopping:
                 try:
                     self._turn()
-                except Exception as err:  # an answer that is none, say
-                    self._lose(f"{type(err).__name__}: {err}")
-            self._hang_up(lost=False)
-        self._closed = True  # from here on nobody leaves a note and waits
-        left = [*self._under_way.values(), *(asked for _, asked in self._inbox if asked)]
-        for asked in left:
-            asked.outcome.put(HostError("This view of the host was closed.", do=AGAIN))
-        self._ears.close()
-        self._mouth.close()
-        self._end.set()
+                except Exception as err:  # LostError; or what nobody thought of, which is as bad
+                    self._lose(str(err))
+        finally:
+            self._finish()
 
     def _turn(self) -> None:
         """Wait until there is something to do, and do it."""
         deadlines = [a.deadline for a in self._under_way.values() if a.deadline is not None]
-        patience = min(max(min(deadlines) - time.monotonic(), 0), 3600) if deadlines else None
-        for key, events in self._ready.select(patience):
+        left = min(deadlines, default=time.monotonic() + LONGEST_WAIT) - time.monotonic()
+        for key, events in self._ready.select(min(max(left, 0), LONGEST_WAIT)):
             if key.fileobj is self._ears:
                 self._ears.recv(4096)
             elif events & selectors.EVENT_READ:
-                self._listen()
+                for message in self._link.messages():
+                    self._hand_out(message)
         while self._inbox:
             self._take(*self._inbox.popleft())
-        self._speak()
+        self._link.flush()
         now = time.monotonic()
         late = [a for a in self._under_way.values() if a.deadline is not None and a.deadline <= now]
         for asked in late:
@@ -141,7 +134,7 @@ class Line:
             asked.outcome.put(HostError("The host did not answer in time.", seen=why, do=AGAIN))
             del self._under_way[asked.number]
         if late:
-            self._lose(why)
+            raise LostError(why)
 
     def _take(self, note: Note, asked: Asked | None) -> None:
         if note == "stop" or asked is None:
@@ -151,64 +144,19 @@ class Line:
         elif asked.number in self._under_way:
             if note == "cancel":  # what may still come for it is for nobody
                 del self._under_way[asked.number]
-            self._out += json.dumps({"id": asked.number, note: 1}).encode() + b"\n"
+            self._link.put(json.dumps({"id": asked.number, note: 1}).encode() + b"\n")
 
     def _send(self, asked: Asked) -> None:
         try:
-            self._connect()
+            if self._link.open() and self._gone:
+                self.restarts.append(self._gone)
+                self._gone = ""
         except LabError as err:
             asked.outcome.put(err)
             return
         self._under_way[asked.number] = asked
         asked.deadline = time.monotonic() + asked.patience
-        self._out += asked.line
-
-    def _connect(self) -> None:
-        if self._transport is not None:
-            return
-        try:
-            self._transport = self._start()
-        except OSError as err:
-            raise HostError("The host's agent cannot be started.", seen=str(err), do=AGAIN) from err
-        self._events = selectors.EVENT_READ
-        self._ready.register(self._transport.fileno(), self._events)
-        if self._gone:
-            self.restarts.append(self._gone)
-            self._gone = ""
-
-    def _speak(self) -> None:
-        while self._transport and self._out:
-            try:
-                sent = self._transport.send(self._out)
-            except OSError as err:
-                self._lose(str(err))
-                continue
-            del self._out[:sent]
-            if not sent:
-                break
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
-        if self._transport and events != self._events:
-            self._ready.modify(self._transport.fileno(), events)
-            self._events = events
-
-    def _listen(self) -> None:
-        assert self._transport is not None
-        try:
-            data = self._transport.receive()
-        except OSError as err:
-            return self._lose(str(err))
-        if data is None:
-            return None
-        if not data:
-            return self._lose(self._transport.last_words())
-        self._in += data
-        while (end := self._in.find(b"\n", self._seen)) >= 0:
-            message = json.loads(self._in[:end])
-            del self._in[: end + 1]
-            self._seen = 0
-            self._hand_out(message)
-        self._seen = len(self._in)
-        return None
+        self._link.put(asked.line)
 
     def _hand_out(self, message: dict[str, Any]) -> None:
         asked = self._under_way.get(message["id"])
@@ -219,19 +167,10 @@ class Line:
             del self._under_way[asked.number]
         asked.outcome.put(message)
 
-    def _hang_up(self, *, lost: bool) -> None:
-        if self._transport is not None:
-            self._ready.unregister(self._transport.fileno())
-            self._transport.close(lost=lost)
-            self._transport = None
-        self._out.clear()
-        self._in.clear()
-        self._seen = 0
-
     def _lose(self, why: str) -> None:
         """The agent has gone: ask anew what can be asked anew."""
         self._gone = f"{why}, at {time.strftime('%H:%M:%S')}"
-        self._hang_up(lost=True)
+        self._link.close(lost=True)
         waiting, self._under_way = self._under_way, {}
         for asked in waiting.values():
             if asked.reads and not asked.again:
@@ -241,3 +180,17 @@ class Line:
                 done = "" if asked.reads else " It is not known whether what was asked was done."
                 what = f"The host's agent has gone before it had answered.{done}"
                 asked.outcome.put(HostError(what, seen=why, do=AGAIN))
+        with suppress(OSError):
+            self._mouth.send(b"!")  # for a turn that sends them
+
+    def _finish(self) -> None:
+        """From here on nobody leaves a note and waits."""
+        self._closed = True
+        self._link.close()
+        for asked in (*self._under_way.values(), *(asked for _, asked in list(self._inbox))):
+            if asked is not None:
+                asked.outcome.put(HostError("This view of the host was closed.", do=AGAIN))
+        self._ready.close()
+        self._ears.close()
+        self._mouth.close()
+        self._end.set()

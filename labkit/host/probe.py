@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ImageNotFoundError, LabError
 from labkit.host import agent
-from labkit.host.conversation import ANSWER_TIMEOUT, RemoteHost
+from labkit.host.conversation import ANSWER_TIMEOUT
+from labkit.host.remote import RemoteHost
 from labkit.host.transport import SocketTransport, Transport
 from labkit.sdk import STDERR, FrameStream, translated
 

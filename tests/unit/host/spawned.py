@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from labkit.host import agent
-from labkit.host.conversation import RemoteHost
+from labkit.host.remote import RemoteHost
 from labkit.host.transport import SocketTransport, Transport
 
 

@@ -6,6 +6,9 @@ import gc
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -20,6 +23,8 @@ from spawned import Spawned
 
 from labkit.errors import HostError
 from labkit.host import HostRestartedWarning
+from labkit.host.remote import RemoteHost
+from labkit.host.transport import SocketTransport, Transport
 from labkit.waiting import wait_until
 
 FILES = [f"/proc/sys/kernel/{name}" for name in ("hostname", "osrelease", "ostype", "version")]
@@ -246,3 +251,33 @@ def test_a_host_that_is_dropped_ends_its_agent() -> None:
     del host
     gc.collect()
     assert child.wait(10) == 0
+
+
+def test_an_agent_that_talks_nonsense_is_given_up_after_a_second_try() -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> Transport:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            talk = [sys.executable, "-c", "input(); print('nonsense')"]
+            started.append(subprocess.Popen(talk, stdin=theirs, stdout=theirs))
+        return SocketTransport(ours)
+
+    with (
+        pytest.warns(HostRestartedWarning, match="nonsense"),
+        pytest.raises(HostError, match="gone") as raised,
+    ):
+        RemoteHost(start)
+    assert "nonsense" in raised.value.seen
+    assert len(started) == 2
+    for child in started:
+        child.wait(10)
+
+
+def test_an_agent_that_cannot_be_started() -> None:
+    def start() -> Transport:
+        raise FileNotFoundError("no such agent")
+
+    with pytest.raises(HostError, match="cannot be started") as raised:
+        RemoteHost(start)
+    assert "no such agent" in raised.value.seen
