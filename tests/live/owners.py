@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from docker.types import ConfigReference, SecretReference, ServiceMode
 from other import PACKAGES
@@ -54,7 +55,8 @@ time.sleep(1000)
 
 def fill_swarm(lab: Lab) -> None:
     """Two services of two tasks each, whose programs ignore TERM, and what they use."""
-    client, name = lab.engine.client, f"s{lab.id}"
+    client: Any = lab.engine.client  # the stubs lack a swarm's types
+    name = f"s{lab.id}"
     net = lab.network("mesh", driver="overlay", attachable=True)
     config = client.configs.create(name=name, data=b"x", labels=lab.labels("config"))
     secret = client.secrets.create(name=name, data=b"x", labels=lab.labels("secret"))

@@ -371,7 +371,8 @@ def of_swarm(engine: Engine) -> dict[str, list[str]]:
 def test_a_swarms_services_go_with_the_lab_and_foreign_ones_stay(
     other_engine: OtherEngine,
 ) -> None:
-    engine, api = other_engine.engine, other_engine.engine.client
+    engine = other_engine.engine
+    api: Any = engine.client  # the stubs lack a swarm's types
     api.swarm.init(advertise_addr="127.0.0.1", listen_addr="127.0.0.1:2377")
     overlay = api.networks.create("foreign", driver="overlay")
     api.services.create("labkit/base", ["sleep", "1000"], name="foreign", networks=[overlay.id])
