@@ -23,8 +23,8 @@ class Spawned(RemoteHost):
         def start() -> Transport:
             ours, theirs = socket.socketpair()
             with theirs:
-                argv = [sys.executable, "-S", str(agent.__file__)]
-                children.append(subprocess.Popen(argv, stdin=theirs, stdout=theirs))
+                argv, end = [sys.executable, "-S", str(agent.__file__)], theirs.fileno()
+                children.append(subprocess.Popen(argv, stdin=end, stdout=end))
             return SocketTransport(ours)
 
         super().__init__(start, patience=patience)
