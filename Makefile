@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A Mac's GNU make 3.81 starts a plain command without a shell, looks for it on its own PATH and not
+# on this one, and finds no shell's builtin: such a line names $(BIN), or says what takes a shell.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What a private engine and its images are made of, and what the tests compare labkit with.
@@ -10,7 +12,9 @@ ENGINE_PACKAGES := docker.io iptables docker-cli?
 IMAGE_PACKAGES := debian-archive-keyring
 VM_PACKAGES := qemu-system-x86 qemu-utils fakeroot e2fsprogs openssl debian-archive-keyring
 TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin nftables podman procps \
-    util-linux $(VM_PACKAGES) aardvark-dns? $(if $(shell command -v docker),,docker-cli?)
+    util-linux $(VM_PACKAGES) aardvark-dns? $(if $(shell command -v docker 2>/dev/null),,docker-cli?)
+# A Mac's is not named by DISPLAY.
+SCREEN := $(DISPLAY)$(filter Darwin,$(shell uname -s))
 # Only root may start engines: those tests are left to root.
 AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")
 
@@ -21,12 +25,12 @@ WORKERS ?= logical
 .PHONY: help lab setup engine images test lint run bench binder-twin course clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "%-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: engine images ## open the course in JupyterLab, on a working engine
 	@eval "$$(labkit engine env)" && exec jupyter lab --ServerApp.root_dir="$(CURDIR)" \
 	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
-	    $(if $(filter 0,$(shell id -u)),--allow-root) $(if $(DISPLAY),,--no-browser) $(LAB_OPTIONS)
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(if $(SCREEN),,--no-browser) $(LAB_OPTIONS)
 
 setup: $(VENV)/ready ## make .venv, with labkit in it
 
@@ -53,7 +57,7 @@ engine: setup ## find an engine, or start a private one
 	@python -c 'import sys; from labkit.engine.discovery import find; sys.exit(not find()[0])' || \
 	    { [ "$$(id -u)" != 0 ] && command -v qemu-system-$$(uname -m) >/dev/null; } || \
 	    setup/packages "a container engine" $(ENGINE_PACKAGES)
-	@labkit engine start
+	@$(BIN)/labkit engine start
 
 images: engine ## make the lab images
 	@labkit images build || \
@@ -61,20 +65,20 @@ images: engine ## make the lab images
 
 test: $(VENV)/dev lint images ## run every test
 	@setup/packages "the tests" $(TEST_PACKAGES)
-	pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder \
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder \
 	    $(AS_USER) $(TEST_OPTIONS)
 
 lint: $(VENV)/dev ## check style and types
-	ruff check
-	ruff format --check
-	mypy
-	python tests/typecheck.py
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tests/typecheck.py
 
 run: images ## execute every notebook, headless
-	labkit course run
+	$(BIN)/labkit course run
 
 course: images ## make the notebooks anew from course/
-	labkit course build
+	$(BIN)/labkit course build
 
 bench: $(VENV)/dev images ## print labkit's speed beside that of what it replaces
 	@missed=; for file in benchmarks/bench_*.py; do python $$file || missed="$$missed $$file"; done; \

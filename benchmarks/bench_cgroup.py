@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import sys
+import time
 
-from pairs import compare, report, timed
+from pairs import Pair, compare, report, timed
 
 import labkit
-from labkit.host import LocalHost
+from labkit.host import Host, LocalHost
 from labkit.inspect import Cgroup
 
 ROUNDS = 9
 TIMES = 200  # labkit's samples in a round; one of the engine's takes a second or two
+SECONDS = 2.0  # of one look at 10 Hz
+
+
+def watched(name: str, cgroup: Cgroup, host: Host) -> Pair:
+    """The CPU time of a look at 10 Hz, the agent's and this process's, against its duration."""
+    # The agent, where it is not this process itself.
+    agent = int(host.run(["sh", "-c", "echo $PPID"]).stdout)
+    spent: list[float] = []
+
+    def used() -> float:
+        """Seconds on a CPU; of the agent by /proc/PID/task/TID/schedstat, in nanoseconds."""
+        if isinstance(host, LocalHost):
+            return time.process_time()
+        tasks = [f"/proc/{agent}/task/{tid}/schedstat" for tid in host.list(f"/proc/{agent}/task")]
+        theirs = sum(int(text.split()[0]) for text in host.read_many(tasks).values())
+        return time.process_time() + theirs / 1e9
+
+    def look() -> float:
+        with cgroup.samples(interval=0.1) as samples:
+            next(samples)
+            before, began = used(), time.monotonic()
+            while time.monotonic() - began < SECONDS:
+                next(samples)
+            spent.append(time.monotonic() - began)
+            return used() - before
+
+    return compare(name, look, lambda: spent[-1], rounds=5, at_most=0.01)
 
 
 def main() -> int:
@@ -46,6 +74,8 @@ def main() -> int:
                         stats,
                         rounds=ROUNDS,
                     ),
+                    watched("CPU time at 10 Hz : time", local, lab.engine.host),
+                    watched("the same through the probe : time", through, probe),
                 ]
             )
         finally:

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from labkit.checks import answer, check, hint, progress, reset, solution, variant
     from labkit.engine import connect
     from labkit.errors import LabError
-    from labkit.lab import Container, Image, Lab, Network, Volume
+    from labkit.lab import Compose, Container, Image, Lab, Network, Volume
 
 _HOMES = {
     "labkit.checks": ("answer", "check", "hint", "progress", "reset", "solution", "variant"),
     "labkit.engine": ("connect",),
     "labkit.errors": ("LabError",),
-    "labkit.lab": ("Container", "Image", "Lab", "Network", "Volume"),
+    "labkit.lab": ("Compose", "Container", "Image", "Lab", "Network", "Volume"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Compose",
     "Container",
     "Image",
     "Lab",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,11 @@ def which(tool: str) -> str | None:
     return shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
 
 
+def can_download() -> bool:
+    """Whether this machine has what it takes to download Debian's packages."""
+    return bool(which("apt-get") and which("dpkg-deb") and KEYRING.exists())
+
+
 def mirror() -> str:
     """Return the Debian mirror that this machine's apt uses, or deb.debian.org."""
     apt = Path("/etc/apt")
@@ -62,7 +68,10 @@ class Apt:
 
     @classmethod
     def create(cls, folder: Path, *, arch: str) -> Apt:
-        """Lay out the root and fetch the package lists (`apt-get update`)."""
+        """Lay out the root and fetch the package lists (`apt-get update`).
+
+        Raises MissingToolError, ImageBuildError, DiskFullError.
+        """
         need("apt-get:apt", "dpkg-deb:dpkg")
         if not KEYRING.exists():
             raise MissingToolError(
@@ -109,10 +118,15 @@ class Apt:
             raise build_error(f"`{argv[0]}` failed.", done.stdout + done.stderr)
         return done.stdout
 
-    def resolve(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the version of each package that the named ones need, themselves included."""
+    def resolve(self, names: Iterable[str], *, on: str = "") -> dict[str, str]:
+        """Return the version of each package that the named ones need, themselves included.
+
+        `on` is the dpkg status of a machine: what is installed there already is not needed.
+        """
+        (self.folder / "status").write_text(on)
         out = self._run("apt-get", "-qq", "--simulate", "install", *names)
-        return dict(re.findall(r"^Inst (\S+) \((\S+) ", out, re.MULTILINE))
+        # An older version that is to be replaced stands between the two, in brackets.
+        return dict(re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) ", out, re.MULTILINE))
 
     def kernel(self, metapackage: str) -> tuple[str, str]:
         """Return name and version of the kernel package that a metapackage points to today."""
@@ -123,7 +137,7 @@ class Apt:
 
     def download(self, versions: dict[str, str], on_file: Callable[[float], None]) -> list[Path]:
         """Fetch the packages, each checked by apt against the signed lists."""
-        archives = self.folder / "cache/archives"
+        archives = Path(tempfile.mkdtemp(prefix="archives-", dir=self.folder))
         wanted = [f"{name}={version}" for name, version in versions.items()]
         for at in range(0, len(wanted), 20):
             self._run("apt-get", "-q", "download", *wanted[at : at + 20], cwd=archives)

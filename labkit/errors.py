@@ -21,7 +21,7 @@ class LabError(Exception):
         self.what = what
         self.seen = seen
         self.do = do
-        super().__init__(what, seen, do)
+        super().__init__(what)  # alone: an OSError takes a second for its errno's text
 
     def __reduce__(self) -> tuple[object, ...]:
         # It goes from process to process whole, which Exception's own way would not do.
@@ -43,7 +43,7 @@ class LabError(Exception):
 def _revived(kind: type[LabError], facts: dict[str, object]) -> LabError:
     error = kind.__new__(kind)
     error.__dict__.update(facts)
-    error.args = (error.what, error.seen, error.do)
+    error.args = (error.what,)
     return error
 
 
@@ -117,6 +117,14 @@ class ImageBuildError(LabError):
     """A lab image could not be made."""
 
     log: str = ""  # what the build printed, or the end of it
+    step: str = ""  # the step that failed, as "[2/3] RUN make"; "" if no step was reached
+
+
+class ComposeError(LabError):
+    """Compose could not do what it was asked for."""
+
+    exit_code: int = 0
+    log: str = ""  # what it printed
 
 
 # --- time ------------------------------------------------------------------------------------

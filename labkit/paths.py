@@ -10,7 +10,9 @@ def home() -> Path:
     """The folder of labkit's state: `$LABKIT_HOME`, else /var/lib/labkit or the user's own.
 
     Root's engine serves a machine, and may be used by those whom its socket lets in.
-    Source: Filesystem Hierarchy Standard, /var/lib; XDG Base Directory Specification.
+    On macOS too, since a Unix socket's path may have 103 bytes there, and tools that come from
+    Linux keep to this. Source: Filesystem Hierarchy Standard, /var/lib; XDG Base Directory
+    Specification; unix(4) of macOS.
     """
     if chosen := os.environ.get("LABKIT_HOME"):
         return Path(chosen).expanduser().absolute()

@@ -18,7 +18,7 @@ from labkit.engine.discovery import summary
 from labkit.engine.vm import choose_machine, find_image, find_snapshot
 from labkit.errors import LabError
 from labkit.host import LocalHost
-from labkit.images import is_built, lab_images
+from labkit.images import is_built, needed_images
 from labkit.inspect import read_namespaces
 
 SPEED = {
@@ -92,7 +92,7 @@ def _vm() -> dict[str, str]:
 
 
 def _images(engine: Engine, found: Diagnosis) -> None:
-    found.images = {image.name: is_built(engine, image) for image in lab_images()}
+    found.images = {image.name: is_built(engine, image) for image in needed_images()}
     missing = [name for name, there in found.images.items() if not there]
     if missing:
         found.problem(

@@ -21,14 +21,24 @@ def images(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         engine = connect()
         rows = [
-            (image.name, image.root, "built" if is_built(engine, image) else "missing or old")
+            (image.name, image.root, _state(is_built(engine, image), needed=image.is_needed))
             for image in lab_images()
         ]
         typer.echo(repr(Table(("image", "built on", "on the engine"), rows)))
 
 
+def _state(built: bool, *, needed: bool) -> str:
+    if built:
+        return "built"
+    return "missing or old" if needed else "on demand: labkit images build NAME"
+
+
 @app.command()
-def build(names: Annotated[list[str] | None, typer.Argument(help="all, if none")] = None) -> None:
+def build(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="if none, those that every lab needs")
+    ] = None,
+) -> None:
     """Make the lab images that are missing or out of date."""
     console = Console(stderr=True)
     wanted = set(names) if names else None
@@ -47,6 +57,6 @@ def build(names: Annotated[list[str] | None, typer.Argument(help="all, if none")
 
 
 def _milestone(line: str) -> None:
-    marks = (": Step ", ": pulling", ": no registry", ": importing", ": up to date", "Successfully")
-    if any(mark in line for mark in marks):
+    marks = (": [", ": pulling", ": no registry", ": importing", ": downloading", ": up to date")
+    if any(mark in line for mark in marks) and "[internal]" not in line:
         print(line, file=sys.stderr, flush=True)

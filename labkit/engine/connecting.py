@@ -12,7 +12,14 @@ from labkit.engine.discovery import Attempt
 from labkit.engine.engine import Engine
 from labkit.engine.private import INSTALL, PrivateEngine
 from labkit.engine.virtual import VmEngine, start_vm
-from labkit.errors import BadValueError, LabError, MissingToolError, NoEngineError
+from labkit.errors import (
+    BadValueError,
+    EngineTimeoutError,
+    LabError,
+    MissingToolError,
+    NoEngineError,
+)
+from labkit.linux import ELSEWHERE, other_system
 
 KINDS = ("docker", "private", "vm")
 _NAMES = {"private": "a private engine", "vm": "a micro-VM"}
@@ -31,7 +38,8 @@ def connect(*, kind: str | None = None) -> Engine:
     """The engine to use here: one that answers, else a private one, else a micro-VM.
 
     `kind` or `LABKIT_ENGINE` takes one of "docker", "private", "vm" only. The same engine is
-    returned again while it answers. Raises NoEngineError. Shell: `docker version`.
+    returned again while it answers. One that listens and is silent is waited for, and no other
+    takes its place. Raises NoEngineError, EngineTimeoutError. Shell: `docker version`.
     """
     wanted = kind or os.environ.get("LABKIT_ENGINE") or ""
     if wanted not in ("", *KINDS):
@@ -74,6 +82,8 @@ def _connect(wanted: str) -> Engine:
             except MissingToolError as err:
                 tried.append(Attempt(_NAMES[kind], f"{err.seen} ({err.do})"))
                 do = err.do if wanted else do
+            except EngineTimeoutError:  # it is there: no other takes its place
+                raise
             except LabError as err:
                 tried.append(Attempt(_NAMES[kind], f"{err.what} {err.seen}"))
                 do = err.do
@@ -87,14 +97,18 @@ def _is_our_vm(host: str) -> bool:
 
 def _no_engine(tried: list[Attempt], do: str) -> NoEngineError:
     lines = "".join(f"\n        - {line}" for line in discovery.summary(tried))
-    return NoEngineError("No container engine could be used.", seen=f"tried{lines}", do=do)
+    return NoEngineError(
+        "No container engine could be used.",
+        tried=tuple(map(str, tried)),
+        seen=f"tried{lines}",
+        do=do,
+    )
 
 
 def remedy() -> str:
     """The one command that gets an engine onto this kind of machine."""
-    system = os.uname().sysname
-    if system == "Darwin":
-        return "install Docker Desktop (`brew install --cask docker`) and start it"
+    if other_system():
+        return ELSEWHERE
     sudo = "" if os.geteuid() == 0 else "sudo "
     if Path("/etc/debian_version").exists():
         join = "" if os.geteuid() == 0 else " && sudo usermod -aG docker $USER && newgrp docker"

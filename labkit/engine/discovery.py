@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from labkit.engine.endpoint import Endpoint
-from labkit.errors import LabError
+from labkit.errors import EngineError, EngineTimeoutError, LabError
 from labkit.sdk import translated
 
 ABSENT = "no socket there"
 PING_TIMEOUT = 3.0  # seconds; a healthy engine answers in milliseconds
+PATIENCE = 30.0  # seconds more for one that listens: on a busy machine it is there all the same
+FULL_QUEUE = "BlockingIOError"  # unix(7): so many wait for an answer that no more may
+RESTART = "restart it (`sudo systemctl restart docker`, or Docker Desktop's own menu)"
+CHOOSE = "choose another engine: LABKIT_ENGINE=private or LABKIT_ENGINE=vm"
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,8 @@ def _current_context() -> tuple[str, Endpoint] | None:
     return f"context {context.Name!r}", Endpoint(context.Host, certs)
 
 
-def why_not(endpoint: Endpoint) -> str | None:
-    """Why no engine answers at this address, or None if one does."""
+def _why_no_entry(endpoint: Endpoint) -> str | None:
+    """Why there is no socket that this user may speak to, or None."""
     path = endpoint.socket_path
     try:
         if path is not None and not path.exists():
@@ -90,13 +97,16 @@ def why_not(endpoint: Endpoint) -> str | None:
             )
     except PermissionError:
         return "this user may not enter the socket's folder"
+    return None
+
+
+def why_not(endpoint: Endpoint) -> str | None:
+    """Why no engine answers at this address at once, or None if one does."""
+    if why := _why_no_entry(endpoint):
+        return why
     try:
         with translated("answer a ping"):
-            client = endpoint.client(timeout=PING_TIMEOUT)
-            try:
-                client.ping()
-            finally:
-                client.close()
+            _ping(endpoint, PING_TIMEOUT)
     except LabError as err:
         return err.seen or err.what
     except ValueError as err:  # what the SDK says of some malformed addresses
@@ -104,16 +114,65 @@ def why_not(endpoint: Endpoint) -> str | None:
     return None
 
 
+def await_answer(
+    name: str, ask: Callable[[float], object], *, do: str = f"{RESTART}, or {CHOOSE}"
+) -> None:
+    """Ask an engine, with a short timeout; one that is silent, once more with a long one.
+
+    Raises EngineTimeoutError if it listens and does not answer, EngineError if it is not there.
+    """
+    try:
+        with translated("answer a ping"):
+            ask(PING_TIMEOUT)
+        return
+    except EngineError as err:
+        if not _is_silent(err):
+            raise
+    print(f"labkit: {name} listens and is silent; it gets {PATIENCE:g} s more", file=sys.stderr)
+    try:
+        with translated("answer a ping"):
+            ask(PATIENCE)
+    except EngineError as err:
+        if not _is_silent(err):
+            raise
+        raise EngineTimeoutError(
+            f"An engine listens and does not answer: {name}.",
+            seen=f"no answer in {PING_TIMEOUT + PATIENCE:g} s: {err.seen}",
+            do=do,
+        ) from err
+
+
 def find() -> tuple[Endpoint | None, list[Attempt]]:
-    """The first engine that answers, and what was tried before it."""
+    """The first engine that answers, and what was tried before it.
+
+    Raises EngineTimeoutError where one listens and is silent: another would surprise.
+    """
     tried: list[Attempt] = []
     seen: set[str] = set()
     for name, endpoint in candidates():
         if endpoint.url in seen:
             continue
         seen.add(endpoint.url)
-        why = why_not(endpoint)
-        if why is None:
-            return endpoint, tried
+        why = _why_no_entry(endpoint)
+        try:
+            if why is None:
+                await_answer(name, partial(_ping, endpoint))
+                return endpoint, tried
+        except EngineTimeoutError:
+            raise
+        except LabError as err:
+            why = err.seen or err.what
+        except ValueError as err:
+            why = f"not an address: {err}"
         tried.append(Attempt(name, why))
     return None, tried
+
+
+def _ping(endpoint: Endpoint, timeout: float) -> None:
+    with closing(endpoint.client(timeout=timeout)) as client:
+        client.ping()
+
+
+def _is_silent(err: EngineError) -> bool:
+    """Whether something took the connection, or let it wait, and said nothing."""
+    return isinstance(err, EngineTimeoutError) or FULL_QUEUE in err.seen

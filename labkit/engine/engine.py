@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import weakref
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from labkit.engine import discovery
+from labkit.engine import discovery, publishing, tools
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
-from labkit.errors import ImageNotFoundError, LabError
+from labkit.errors import EngineTimeoutError, LabError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
 from labkit.table import Table, Tabular
@@ -33,6 +34,20 @@ _MEANING = {
 }
 
 
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _forget_connections_in_a_fork() -> None:
+    """Two processes on one connection would take each other's answers, and break its TLS."""
+    for engine in _engines:
+        for held in ("client", "_pulse"):
+            if held in engine.__dict__:
+                engine.__dict__[held].api.close()  # which keeps the client: it connects anew
+
+
+os.register_at_fork(after_in_child=_forget_connections_in_a_fork)
+
+
 class Engine(Tabular):
     """A Docker-compatible engine that answers."""
 
@@ -42,6 +57,8 @@ class Engine(Tabular):
         self.kind = kind  # "docker", "private" or "vm"
         self.endpoint = endpoint
         self.tried = tuple(tried)  # what was tried before it
+        self._published_at: str | None = None
+        _engines.add(self)
 
     def table(self) -> Table:
         """What the engine is, and why it is this one."""
@@ -72,13 +89,26 @@ class Engine(Tabular):
     def answers(self) -> bool:
         """Whether the engine is there now; over a connection that is kept, since it is asked often.
 
-        Shell: `docker version`.
+        Raises EngineTimeoutError if it is there and silent. Shell: `docker version`.
         """
+
+        def ask(timeout: float) -> None:
+            if timeout == discovery.PING_TIMEOUT:
+                self._pulse.ping()
+            else:
+                with closing(self.endpoint.client(timeout=timeout)) as patient:
+                    patient.ping()
+
+        do = f"{discovery.RESTART}, or {discovery.CHOOSE}"
+        if self.kind != "docker":
+            do = "`labkit engine stop`, then start it again"
         try:
-            with translated("answer a ping"):
-                return bool(self._pulse.ping())
+            discovery.await_answer(f"the engine at {self.endpoint.url}", ask, do=do)
+        except EngineTimeoutError:
+            raise
         except LabError:
             return False
+        return True
 
     @cached_property
     def facts(self) -> EngineFacts:
@@ -93,7 +123,9 @@ class Engine(Tabular):
         through a probe container. Raises HostError, ImageNotFoundError.
         """
         daemon = self._daemon
-        return self.probe() if daemon is None else LocalHost(anchor=daemon)
+        if daemon is None:
+            return self.probe()
+        return LocalHost(anchor=daemon, renew=self.local_daemon)
 
     @property
     def sight(self) -> str:
@@ -109,19 +141,11 @@ class Engine(Tabular):
         from labkit import labels
         from labkit.owner import this_process
 
-        try:
-            return ProbeHost(
-                self.client,
-                image=PROBE_IMAGE,
-                labels={labels.PROBE: "1", labels.OWNER: this_process()},
-            )
-        except ImageNotFoundError as err:
-            raise ImageNotFoundError(
-                "The engine's host is seen through a container of the `toolbox` image, "
-                "which is not there.",
-                seen=err.seen,
-                do="labkit images build",
-            ) from err
+        return ProbeHost(
+            self.endpoint.client,
+            image=PROBE_IMAGE,
+            labels=lambda: {labels.PROBE: "1", labels.OWNER: this_process()},
+        )
 
     def local_daemon(self) -> int | None:
         """The daemon's pid, if it is a process of this kernel into which we may look."""
@@ -155,22 +179,41 @@ class Engine(Tabular):
             return None
 
     def environ(self) -> dict[str, str]:
-        """The environment in which `docker` talks to this engine."""
-        return self.endpoint.environ()
+        """The environment in which `docker`, Compose and buildx are there, and talk to this engine.
+
+        Whatever this machine has not, and labkit has, is added: see `tools`.
+        """
+        return {**tools.environ(), **self.endpoint.environ()}
 
     @property
     def publish_address(self) -> str:
-        """Where a port is published so that this machine alone reaches it, if the two are one."""
-        return "127.0.0.1" if self.endpoint.socket_path else "0.0.0.0"
+        """Where ports are published: on loopback; on a distant engine, where we reach it.
+
+        Whoever reaches a distant engine at that address reaches the port as well.
+        """
+        if self._published_at is None:
+            self._published_at = publishing.address_for(self.endpoint)
+        return self._published_at
+
+    def must_publish_everywhere(self, err: LabError) -> bool:
+        """Whether `err` says that the engine has not the address at which we reach it.
+
+        Then it is behind another's address, and from now on publishes on all of its own.
+        """
+        if publishing.CANNOT_BIND not in err.seen or not publishing.is_distant(
+            self.publish_address
+        ):
+            return False
+        publishing.warn(self.endpoint, self.publish_address)
+        self._published_at = publishing.EVERYWHERE
+        return True
 
     def reach(self, port: int, protocol: str = "tcp", *, bound_to: str = "") -> tuple[str, int]:
         """The address and port at which this machine reaches a published port of the engine's.
 
         `bound_to` is the engine's address that it is published at.
         """
-        address = urlsplit(self.endpoint.url)
-        distant = address.scheme in ("tcp", "ssh", "http", "https")
-        return (address.hostname if distant else None) or "127.0.0.1", port
+        return publishing.reached_at(self.endpoint, bound_to), port
 
     def close(self) -> None:
         """Let go of the clients and of the probe, if there are any; the engine goes on."""

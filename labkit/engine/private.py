@@ -6,12 +6,13 @@ always stopped by its own pid. Source: dockerd(8).
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ from labkit.engine import discovery
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import BadValueError, EngineError, EngineTimeoutError, LabError, MissingToolError
 from labkit.kernel import parse_mountinfo
+from labkit.linux import need_linux
 from labkit.lock import locked
 from labkit.sdk import translated
 from labkit.waiting import wait_until
@@ -32,6 +34,8 @@ SOCKET_PATH_MAX = 107  # bytes, unix(7)
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
 # An engine's default pools allow about thirty networks; these, a thousand of 64 addresses.
 ADDRESS_POOL = "base=10.213.0.0/16,size=26"
+# What builds leave in the cache is kept up to a limit, the longest unused thrown away first.
+CONFIGURATION = {"builder": {"gc": {"enabled": True, "defaultKeepStorage": "4GB"}}}
 
 
 class PrivateEngine:
@@ -41,7 +45,9 @@ class PrivateEngine:
         self.folder = folder or paths.home() / "engine"
         self.socket = self.folder / "docker.sock"
         self.pid_file = self.folder / "docker.pid"
+        self.options_file = self.folder / "options.json"  # for who wants others: dockerd(8)
         self.log_file = self.folder / "dockerd.log"
+        self.config_file = self.folder / "daemon.json"  # what it is started with
         self.exec_root = self.folder / "exec"
         self.data_root = self.folder / "data"
         self.endpoint = Endpoint(f"unix://{self.socket}")
@@ -64,8 +70,10 @@ class PrivateEngine:
     def start(self) -> Endpoint:
         """Start the daemon, or join the one that runs; return where it listens.
 
-        Raises MissingToolError, EngineTimeoutError (it runs and hangs), EngineError (it died).
+        Raises MissingToolError, EngineTimeoutError (it runs and hangs), EngineError (it died, or
+        this is not Linux).
         """
+        need_linux("A private engine")
         if why := self.why_not():
             raise MissingToolError(
                 "A private engine cannot be started.",
@@ -127,7 +135,10 @@ class PrivateEngine:
             f"--data-root={self.data_root}",
             f"--exec-root={self.exec_root}",
             f"--default-address-pool={ADDRESS_POOL}",
+            f"--config-file={self.config_file}",  # and not the machine's own, /etc/docker
         ]
+        more = json.loads(self.options_file.read_text()) if self.options_file.exists() else {}
+        self.config_file.write_text(json.dumps(CONFIGURATION | more))
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         # Its own session: an interrupt in the notebook or terminal must not reach the daemon.
         pid = os.posix_spawn(
@@ -160,12 +171,21 @@ class PrivateEngine:
             raise
 
     def _check_that_it_answers(self) -> None:
-        if why := discovery.why_not(self.endpoint):
+        name = f"the private engine (pid {self.pid()})"
+        try:
+            discovery.await_answer(name, self._ping, do="`labkit engine stop`, then start it again")
+        except EngineTimeoutError:
+            raise
+        except EngineError as err:  # it runs, and its socket has gone
             raise EngineTimeoutError(
-                f"The private engine runs (pid {self.pid()}) and does not answer.",
-                seen=why,
+                f"An engine runs and cannot be reached: {name}.",
+                seen=err.seen,
                 do="`labkit engine stop`, then start it again",
-            )
+            ) from err
+
+    def _ping(self, timeout: float) -> None:
+        with closing(self.endpoint.client(timeout=timeout)) as client:
+            client.ping()
 
     def _remove_stale_files(self) -> None:
         # dockerd refuses to start while its pid file names any living process, ours or not.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -12,7 +10,7 @@ from labkit import paths
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.engine import Engine
-from labkit.engine.vm import MicroVM, find_image
+from labkit.engine.vm import MicroVM
 from labkit.host import GuestHost, Host
 
 Tell = Callable[[str, float | None], None]
@@ -41,25 +39,12 @@ class VmEngine(Engine):
     @cached_property
     def host(self) -> Host:
         """The guest, seen by an agent in it; no probe container is needed."""
-        return GuestHost(self.vm.runner.open)
+        vm = self.vm
+        return GuestHost(lambda source: vm.runner.open(source))  # where it is by then
 
     @property
     def sight(self) -> str:
         return GuestHost.how
-
-    def environ(self) -> dict[str, str]:
-        """As every engine's; where there is no `docker`, with ours, its Compose and its buildx."""
-        environ = super().environ()
-        image = find_image(self.vm.cache)
-        if shutil.which("docker") or image is None:
-            return environ
-        config = paths.home() / "docker-cli"
-        config.mkdir(parents=True, exist_ok=True, mode=0o700)
-        link = config / f"cli-plugins.{os.getpid()}"
-        link.symlink_to(image.tools / "cli-plugins")
-        link.replace(config / "cli-plugins")  # at once, for whoever asks at the same time
-        path = os.pathsep.join((str(image.tools), os.environ.get("PATH", os.defpath)))
-        return {**environ, "PATH": path, "DOCKER_CONFIG": str(config)}
 
     @property
     def publish_address(self) -> str:

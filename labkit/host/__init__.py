@@ -1,7 +1,22 @@
 """The machine on which an engine's processes live, and what can be read of it."""
 
+from labkit.host.answers import Entry, Ran, Sample, host_error
+from labkit.host.conversation import HostRestartedWarning
 from labkit.host.guest import GuestHost
-from labkit.host.host import Host, LocalHost, Ran, host_error
+from labkit.host.host import Host
+from labkit.host.local import LocalHost
 from labkit.host.probe import ProbeHost
+from labkit.host.stream import Stream
 
-__all__ = ["GuestHost", "Host", "LocalHost", "ProbeHost", "Ran", "host_error"]
+__all__ = [
+    "Entry",
+    "GuestHost",
+    "Host",
+    "HostRestartedWarning",
+    "LocalHost",
+    "ProbeHost",
+    "Ran",
+    "Sample",
+    "Stream",
+    "host_error",
+]

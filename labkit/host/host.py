@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from labkit.errors import HostError, HostPermissionError, MissingToolError, ProcessGoneError
-from labkit.host.agent import Agent
-
-ANSWER_TIMEOUT = 30.0  # seconds; most answers take less than one millisecond
-Request = dict[str, Any]
-Answer = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command that ran on the host returned."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
+from labkit.host.answers import Answer, Entry, Ran, Request, Sample, host_error, value_of
+from labkit.host.stream import Chunks, Stream
 
 
 class Host(ABC):
-    """Answers batches of requests; every method below is one batch."""
+    """Answers batches of requests; every method below is one batch, or one long look.
+
+    What cannot be asked for (a path that is not absolute, an unknown signal) is a BadValueError.
+    """
 
     how: str  # how the host is seen, for people: "directly", "through a probe container"
 
     @abstractmethod
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
         """Send one batch, and return one answer for each request, in order."""
+
+    @abstractmethod
+    def look(self, request: Request) -> Chunks:
+        """Begin a long look. Raises HostError, BadValueError."""
 
     @abstractmethod
     def close(self) -> None:
@@ -45,17 +36,19 @@ class Host(ABC):
         return int(self._one({"op": "anchor"}))
 
     def read(self, path: str) -> str:
-        """The text of one file. Shell: `cat PATH`."""
+        """The text of one regular file, of 8 MiB at most. Shell: `cat PATH`."""
         return str(self._one({"op": "read", "path": path}))
 
     def read_many(self, paths: Sequence[str]) -> dict[str, str]:
         """The texts of the files among `paths` that exist and may be read."""
-        answers = self.ask([{"op": "read", "path": path} for path in paths])
-        return {
-            path: answer["value"]
-            for path, answer in zip(paths, answers, strict=True)
-            if "value" in answer
-        }
+        requests = [{"op": "read", "path": path} for path in paths]
+        found = {}
+        for request, answer in zip(requests, self.ask(requests), strict=True):
+            if "value" in answer:
+                found[request["path"]] = answer["value"]
+            elif "bad" in answer:
+                raise host_error(request, answer)
+        return found
 
     def link(self, path: str) -> str:
         """Where a symbolic link leads. Shell: `readlink PATH`."""
@@ -76,12 +69,35 @@ class Host(ABC):
 
         What the kernel refuses is None; a process that refuses all of it is left out.
         """
-        found = self._one({"op": "sweep", "read": list(read), "link": list(link)})
+        found = self._one({"op": "sweep", "read": read, "link": link})
         return {int(pid): seen for pid, seen in found.items()}
+
+    def walk(self, path: str) -> Stream[Entry]:
+        """All below a path, itself first, as it is found; no link is followed. Shell: `find PATH`.
+
+        Its reader sets the pace. Raises HostError.
+        """
+        return Stream(self.look({"op": "walk", "path": path}), lambda item: Entry(*item))
+
+    def sample(self, paths: Sequence[str], *, interval: float = 0.1) -> Stream[Sample]:
+        """Some files, read every `interval` seconds. Shell: `watch -p -n SECONDS cat PATH`.
+
+        Tick n is n intervals after the first; what its reader is too slow for is left out.
+        """
+        request = {"op": "sample", "paths": paths, "interval": interval}
+        return Stream(self.look(request), lambda item: Sample(*item))
 
     def kill(self, pid: int, *, signal: str = "TERM") -> None:
         """Send a signal to a process. Shell: `kill -s SIGNAL PID`."""
-        self._one({"op": "kill", "pid": pid, "signal": signal.removeprefix("SIG")})
+        self._one({"op": "kill", "pid": pid, "signal": signal})
+
+    def end(self, pid: int, *, start: int) -> int:
+        """Kill a process and all its descendants; return how many they were.
+
+        `start`: when it began, in clock ticks since boot (`Process.start_time`); another process
+        that has got its pid is left alone. Raises ProcessGoneError.
+        """
+        return int(self._one({"op": "end", "pid": pid, "start": start}))
 
     def run(
         self,
@@ -94,57 +110,14 @@ class Host(ABC):
     ) -> Ran:
         """Run a command inside some namespaces of a process; `timeout` is in seconds.
 
-        The program is the host's own, unless "mnt" is among the namespaces.
-        Shell: `nsenter --target PID --net ip addr`. Raises HostError.
+        The program is the host's own, unless "mnt" is among the namespaces. An interrupt kills
+        it, with all that it has started. Shell: `nsenter --target PID --net ip addr`.
+        Raises HostError, MissingToolError.
         """
-        request = {"op": "run", "argv": list(argv), "stdin": stdin, "timeout": timeout}
+        request: Request = {"op": "run", "argv": argv, "stdin": stdin, "timeout": timeout}
         if namespaces:
-            request.update(pid=pid, namespaces=list(namespaces))
+            request.update(pid=pid, namespaces=namespaces)
         return Ran(**self._one(request))
 
     def _one(self, request: Request) -> Any:
-        answer = self.ask([request])[0]
-        if "errno" in answer:
-            raise host_error(request, answer)
-        return answer["value"]
-
-
-def host_error(request: Request, answer: Answer) -> HostError | MissingToolError:
-    """The error that an agent's answer stands for."""
-    what = request.get("path") or request.get("pid") or " ".join(request.get("argv", ()))
-    doing = f"{request['op']} {what}"
-    number, seen = answer["errno"], answer["error"]
-    if request["op"] == "run" and number == errno.ENOENT:
-        return MissingToolError(
-            f"The host has no such program: cannot {doing}.",
-            seen=seen,
-            do="install it there, or run it in a container of the `toolbox` image",
-        )
-    if number in (errno.ESRCH, errno.ENOENT) and ("/proc/" in doing or request["op"] == "kill"):
-        return ProcessGoneError(
-            f"The process has ended: cannot {doing}.",
-            seen=seen,
-            do="start the container again, and look at its logs if it should have been running",
-        )
-    if number in (errno.EACCES, errno.EPERM):
-        return HostPermissionError(
-            f"The kernel does not allow this user to {doing}.",
-            seen=seen,
-            do="run as root, or let labkit look through its probe container",
-        )
-    return HostError(f"The host cannot {doing}.", seen=seen, do="see `labkit doctor`")
-
-
-class LocalHost(Host):
-    """This machine, seen by this process: for root on the engine's own kernel."""
-
-    how = "directly"
-
-    def __init__(self, *, anchor: int | None = None) -> None:
-        self._agent = Agent(anchor or os.getpid())
-
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        return [self._agent.answer(request) for request in requests]
-
-    def close(self) -> None:
-        pass
+        return value_of(request, self.ask([request])[0])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.errors import HostError
+from labkit.errors import ImageNotFoundError, LabError
 from labkit.host import agent
-from labkit.host.host import ANSWER_TIMEOUT, Answer, Host, Request
+from labkit.host.conversation import ANSWER_TIMEOUT
+from labkit.host.remote import RemoteHost
+from labkit.host.transport import SocketTransport, Transport
 from labkit.sdk import STDERR, FrameStream, translated
 
 if TYPE_CHECKING:
@@ -20,20 +21,71 @@ if TYPE_CHECKING:
 CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "NET_ADMIN", "DAC_READ_SEARCH", "KILL")
 
 
-class ProbeHost(Host):
+class ProbeHost(RemoteHost):
     """The agent in one long-lived container, spoken to over the stream attached to it.
 
-    The container ends when the stream closes, however this process ends.
+    The container ends when the stream closes, however this process ends. `connect` makes a client
+    of the probe's own, and `labels` its labels: a forked child starts another one.
     """
 
     how = "through a probe container"
 
-    def __init__(self, client: docker.DockerClient, *, image: str, labels: dict[str, str]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], docker.DockerClient],
+        *,
+        image: str,
+        labels: Callable[[], dict[str, str]],
+        patience: float = ANSWER_TIMEOUT,
+    ) -> None:
+        self._containers: list[str] = []
+        containers = self._containers
+
+        def start() -> Transport:
+            probe = _Probe(connect, image, labels())
+            containers[:] = [probe.container_id]
+            return probe
+
+        super().__init__(start, patience=patience)
+
+    @property
+    def container_id(self) -> str:
+        """The container's id, of the last one that was started."""
+        return self._containers[0]
+
+
+class _Probe(SocketTransport):
+    """A started probe container."""
+
+    def __init__(
+        self, connect: Callable[[], docker.DockerClient], image: str, labels: dict[str, str]
+    ) -> None:
+        with translated("start the probe container"):
+            self._client = connect()
+        try:
+            self._stream = self._run(image, labels)
+        except ImageNotFoundError as err:
+            self._client.close()
+            raise ImageNotFoundError(
+                "The engine's host is seen through a container of the `toolbox` image, "
+                "which is not there.",
+                kind="image",
+                name=image,
+                seen=err.seen,
+                do="labkit images build",
+            ) from err
+        except BaseException:
+            self._client.close()
+            raise
+        super().__init__(self._stream.socket)
+        self._frames = bytearray()
+        self._said = bytearray()  # on its standard error: it writes there only to die
+
+    def _run(self, image: str, labels: dict[str, str]) -> FrameStream:
         from docker.types import LogConfig
 
-        self._lock = threading.Lock()
-        api = client.api
-        with translated("start the probe container"):
+        api = self._client.api
+        with translated("start the probe container", kind="image", name=image):
             created = api.create_container(
                 image,
                 ["python3", "-S", "-u", "-c", Path(agent.__file__).read_text()],
@@ -43,6 +95,7 @@ class ProbeHost(Host):
                     auto_remove=True,
                     pid_mode="host",
                     network_mode="host",
+                    userns_mode="host",  # an engine that remaps users refuses the others without it
                     cgroupns="host",  # else /proc/PID/cgroup is told relative to the probe
                     cap_drop=["ALL"],
                     cap_add=list(CAPABILITIES),
@@ -53,35 +106,45 @@ class ProbeHost(Host):
                 ),
             )
             self.container_id: str = created["Id"]
-            streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            self._stream = FrameStream(api.attach_socket(self.container_id, streams))
-            api.start(self.container_id)
+            try:
+                streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                stream = FrameStream(api.attach_socket(self.container_id, streams))
+                api.start(self.container_id)
+            except BaseException:
+                self._remove()
+                raise
+        return stream
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
-        line = json.dumps(list(requests)).encode() + b"\n"
-        # Commands have timeouts of their own, which the agent keeps.
-        patience = ANSWER_TIMEOUT + sum(request.get("timeout", 0) for request in requests)
-        with self._lock, translated("look at the host"):
-            self._stream.send(line)
-            return list(json.loads(self._read_line(patience)))
+    def receive(self) -> bytes | None:
+        received = super().receive()
+        if not received:
+            return received
+        self._frames += received
+        printed = b""
+        # Source: Docker API, "Attach to a container", stream format.
+        while len(self._frames) >= 8:
+            end = 8 + int.from_bytes(self._frames[4:8], "big")
+            if len(self._frames) < end:
+                break
+            if self._frames[0] == STDERR:
+                self._said = (self._said + self._frames[8:end])[-4096:]
+            else:
+                printed += self._frames[8:end]
+            del self._frames[:end]
+        return printed or None
 
-    def close(self) -> None:
+    def last_words(self) -> str:
+        said = self._said.decode(errors="replace").strip()
+        return f"the probe container {self.container_id[:12]} " + (
+            f"ended, and said: {said}" if said else "has gone: its stream is closed"
+        )
+
+    def close(self, *, lost: bool = False) -> None:
         self._stream.close()
+        if lost:
+            self._remove()
+        self._client.close()
 
-    def _read_line(self, timeout: float) -> bytes:
-        line = b""
-        for stream, payload in self._stream.frames(timeout=timeout):
-            if stream == STDERR:  # the agent writes there only to die
-                raise _ended(payload.decode(errors="replace").strip())
-            line += payload
-            if line.endswith(b"\n"):
-                return line
-        raise _ended("its stream is closed")
-
-
-def _ended(seen: str) -> HostError:
-    return HostError(
-        "The probe container has ended.",
-        seen=seen,
-        do="create the lab again; `labkit doctor` tests the engine",
-    )
+    def _remove(self) -> None:
+        with suppress(LabError), translated("remove the probe container"):
+            self._client.api.remove_container(self.container_id, force=True)

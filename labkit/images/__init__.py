@@ -5,6 +5,7 @@ from labkit.images.lab_images import (
     build_images,
     is_built,
     lab_images,
+    needed_images,
     packages_on,
     recipe_of_all,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "ensure_root",
     "is_built",
     "lab_images",
+    "needed_images",
     "packages_on",
     "recipe_of_all",
 ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from labkit.debian import ARCHITECTURES, SUITE, Apt, unpack
 from labkit.errors import DiskFullError, ImageBuildError, LabError
 from labkit.images.debian_root import write_debian_root
+from labkit.linux import other_system
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -116,10 +117,11 @@ def _write_busybox_root(apt: Apt, packed: Path, folder: Path) -> None:
 def _debian_architecture(engine: Engine) -> str:
     """The engine's architecture by Debian's name, if this machine can make images for it."""
     engines = ARCHITECTURES.get(engine.facts.architecture, engine.facts.architecture)
-    if ARCHITECTURES.get(platform.machine()) != engines:
+    here = other_system() or platform.machine()
+    if ARCHITECTURES.get(here) != engines:
         raise ImageBuildError(
-            f"No registry answers, and this machine cannot make images for {engines}.",
-            seen=f"this machine is {platform.machine()}",
+            f"No registry answers, and this machine cannot make images for {engines} Linux.",
+            seen=f"this machine is {here}",
             do="connect to the internet once, and run `labkit images build` again",
         )
     return engines

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labkit import kernel
 from labkit.errors import HostError, ProcessGoneError
-from labkit.host import Host
+from labkit.host import Host, Sample, Stream
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,19 @@ class Cgroup:
 
     def usage(self) -> Usage:
         """Memory and CPU in one request."""
-        texts = self._texts(self._memory_files() + self._cpu_files())
-        return Usage(kernel.memory_state(texts), kernel.cpu_state(texts))
+        return _usage(self._texts(self._memory_files() + self._cpu_files()))
+
+    def samples(self, *, interval: float = 0.1) -> Stream[tuple[float, Usage]]:
+        """(seconds, usage) every `interval` seconds; only differences of seconds mean something.
+
+        It goes on until its reader stops: leave its `with`, or drop it. Shell: `docker stats`.
+        """
+        paths = self._memory_files() + self._cpu_files()
+
+        def usage(sample: Sample) -> tuple[float, Usage]:
+            return sample.seconds, _usage(_named(paths, sample.texts))
+
+        return self._host.sample(paths, interval=interval).map(usage)
 
     def tasks(self) -> kernel.PidsState:
         """How many tasks (processes and threads) there are, and how many there may be."""
@@ -112,11 +123,18 @@ class Cgroup:
         return [f"{self.directory(controller)}/{name}" for name in names]
 
     def _texts(self, paths: Sequence[str]) -> dict[str, str]:
-        found = self._host.read_many(paths)
-        if not found:
-            raise ProcessGoneError(
-                "The control group is gone.",
-                seen=f"no file of {paths[0].rpartition('/')[0]}",
-                do="start the container again, and look at its logs",
-            )
-        return {path.rpartition("/")[2]: text for path, text in found.items()}
+        return _named(paths, self._host.read_many(paths))
+
+
+def _named(paths: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
+    if not found:
+        raise ProcessGoneError(
+            "The control group is gone.",
+            seen=f"no file of {paths[0].rpartition('/')[0]}",
+            do="start the container again, and look at its logs",
+        )
+    return {path.rpartition("/")[2]: text for path, text in found.items()}
+
+
+def _usage(texts: Mapping[str, str]) -> Usage:
+    return Usage(kernel.memory_state(texts), kernel.cpu_state(texts))

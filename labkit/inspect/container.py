@@ -105,12 +105,13 @@ class Container:
     def namespaces(self) -> NamespaceTable:
         """The eight namespaces it is in, and with whom it shares each. Shell: `lsns -p PID`."""
         mine, others, host = self.pid, self._siblings(), self.engine.host
-        found = read_namespaces_of(host, [mine, host.anchor, *others.values()])
+        pids = [mine, host.anchor, *others.values()]
+        found = read_namespaces_of(host, pids, may_end=others.values())
         return NamespaceTable(
             name=self.name,
             own=found[mine],
             host=found[host.anchor],
-            others={name: found[pid] for name, pid in others.items()},
+            others={name: found[pid] for name, pid in others.items() if pid in found},
         )
 
     def id_maps(self) -> tuple[IdMap, IdMap]:

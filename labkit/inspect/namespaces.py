@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from labkit.errors import ProcessGoneError
 from labkit.host import Host, host_error
 from labkit.kernel import KINDS, Namespace, Namespaces
 from labkit.table import Table, Tabular
@@ -20,8 +21,13 @@ def read_namespaces(host: Host, pid: int) -> Namespaces:
     return read_namespaces_of(host, [pid])[pid]
 
 
-def read_namespaces_of(host: Host, pids: Iterable[int]) -> dict[int, Namespaces]:
-    """The namespaces of some processes, in one request."""
+def read_namespaces_of(
+    host: Host, pids: Iterable[int], *, may_end: Collection[int] = ()
+) -> dict[int, Namespaces]:
+    """The namespaces of some processes, in one request; of `may_end`, those that have not ended.
+
+    Raises ProcessGoneError, HostPermissionError.
+    """
     wanted = list(pids)
     requests = [
         {"op": "link", "path": f"/proc/{pid}/{link}"} for pid in wanted for link in _NS_LINKS
@@ -32,7 +38,10 @@ def read_namespaces_of(host: Host, pids: Iterable[int]) -> dict[int, Namespaces]
         mine = answers[index * len(KINDS) : (index + 1) * len(KINDS)]
         links = {kind: a["value"] for kind, a in zip(KINDS, mine, strict=True) if "value" in a}
         if not links:
-            raise host_error(requests[index * len(KINDS)], mine[0])
+            error = host_error(requests[index * len(KINDS)], mine[0])
+            if pid in may_end and isinstance(error, ProcessGoneError):
+                continue
+            raise error
         found[pid] = Namespaces.from_links(links)
     return found
 

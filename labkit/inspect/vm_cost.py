@@ -22,6 +22,7 @@ from labkit.engine.vm.base import build_base
 from labkit.engine.vm.machine import Machine, memory_available
 from labkit.engine.vm.microvm import DISK
 from labkit.errors import LabError
+from labkit.linux import other_system
 
 __all__ = ["Start", "memory_available", "prepare", "start"]
 
@@ -63,8 +64,8 @@ def prepare(*, on_message: Callable[[str], object] = print) -> str | None:
             )
 
     try:
-        if sys.platform != "linux":
-            return "this notebook does not run on Linux"
+        if other := other_system():
+            return f"this notebook runs on {other}, and a micro-VM of labkit's takes Linux"
         Machine.detect()
         build_base(_cache(), on_progress=tell)
     except LabError as err:

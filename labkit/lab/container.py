@@ -105,7 +105,7 @@ class Container(inspect.Container):
         workdir: str | None = None,
         env: dict[str, str] | None = None,
     ) -> Output:
-        """Run a command in it; after `timeout` seconds it is killed.
+        """Run a command in it; after `timeout` seconds, or an interrupt, it is killed.
 
         Raises ExecTimeoutError, ContainerExitedError. Shell: `docker exec NAME COMMAND`.
         """
@@ -114,7 +114,7 @@ class Container(inspect.Container):
                 self.engine.client.api,
                 self.id,
                 command,
-                host=self.engine.host,
+                host=lambda: self.engine.host,
                 timeout=timeout,
                 user=user,
                 workdir=workdir,
@@ -225,6 +225,7 @@ class Container(inspect.Container):
     def url(self, port: int, *, scheme: str = "http") -> str:
         """The address of a published port, as this machine reaches it."""
         host, number = self.published(port)
+        host = f"[{host}]" if ":" in host else host  # IPv6
         return f"{scheme}://{host}:{number}"
 
     # --- inside --------------------------------------------------------------------------------

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labkit.errors import ExecTimeoutError, LabError
-from labkit.inspect import read_processes
+from labkit.errors import ExecTimeoutError, LabError, WaitTimeoutError
+from labkit.lab.exec_end import end_exec
 from labkit.sdk import STDERR, STDOUT, FrameStream
 from labkit.waiting import wait_until
 
 if TYPE_CHECKING:
     from labkit.host import Host
+
+NOTED = 2.0  # seconds in which the engine notes the exit, once the streams have ended
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,49 +40,65 @@ def execute(
     container: str,
     command: str | Sequence[str],
     *,
-    host: Host,
+    host: Callable[[], Host],
     timeout: float,
     user: str,
     workdir: str | None,
     env: Mapping[str, str] | None,
 ) -> Output:
-    """Run a command in a running container, and kill it after `timeout` seconds.
+    """Run a command in a running container; after `timeout` seconds, or an interrupt, kill it.
 
-    The engine's exec has no timeout of its own. Raises ExecTimeoutError and the SDK's errors.
+    The engine's exec has no timeout of its own. `host` is looked for only where there is
+    something to kill. Raises ExecTimeoutError and the SDK's errors.
     """
     created = api.exec_create(container, command, user=user, workdir=workdir, environment=env)["Id"]
-    stream = FrameStream(api.exec_start(created, socket=True))
-    output = {STDOUT: b"", STDERR: b""}
+    began, output = time.monotonic(), {STDOUT: b"", STDERR: b""}
+    stream: FrameStream | None = None
     try:
+        stream = FrameStream(api.exec_start(created, socket=True))
         for which, data in stream.frames(timeout=timeout):
             output[which] += data
-    except TimeoutError as err:
-        _kill_tree(host, api.exec_inspect(created)["Pid"])
+        exit_code = _exit_code(api, created, max(timeout - time.monotonic() + began, NOTED))
+    except (TimeoutError, WaitTimeoutError) as err:
+        alive = _end(api, created, container, host, began)
         raise ExecTimeoutError(
-            f"The command ran for more than {timeout:g} s and was killed.",
+            f"The command ran for more than {timeout:g} s and "
+            + (f"could not be killed: {alive}." if alive else "was killed."),
+            timeout=timeout,
+            stdout=output[STDOUT].decode(errors="replace"),
             seen=f"{command!r}, which had printed {output[STDOUT][-200:]!r}",
-            do="give it more time with `timeout=`, or end it yourself",
+            do="remove the container, which ends all that is in it; `labkit doctor` tells more"
+            if alive
+            else "give it more time with `timeout=`, or end it yourself",
         ) from err
+    except BaseException as err:
+        # An interrupt. An error is the engine's own, which began nothing, or has gone.
+        if not isinstance(err, Exception) and (alive := _end(api, created, container, host, began)):
+            err.add_note(f"The command still runs in the container: {alive}.")
+        raise
     finally:
-        stream.close()
-    # The stream can end a moment before the engine has noted the exit.
+        if stream is not None:
+            stream.close()
+    stdout, stderr = (data.decode(errors="replace") for data in output.values())
+    return Output(exit_code, stdout, stderr)
+
+
+def _exit_code(api: Any, created: str, timeout: float) -> int:
+    """The stream can end a moment before the engine has noted the exit, or long before it."""
     ended: dict[str, Any] = {}
 
     def has_ended() -> bool:
         ended.update(api.exec_inspect(created))
         return ended["ExitCode"] is not None and not ended["Running"]
 
-    wait_until(has_ended, timeout=timeout, what=f"the end of {command!r}", interval=0.005)
-    stdout, stderr = (data.decode(errors="replace") for data in output.values())
-    return Output(int(ended["ExitCode"]), stdout, stderr)
+    wait_until(has_ended, timeout=timeout, what="the end of the command", interval=0.005)
+    return int(ended["ExitCode"])
 
 
-def _kill_tree(host: Host, pid: int) -> None:
-    doomed = [pid]
-    # In the order of their pids, parents come before children, but for a rollover of the pids.
-    for child, process in sorted(read_processes(host).items()):
-        if process.ppid in doomed:
-            doomed.append(child)
-    for each in doomed:
-        with suppress(LabError):  # it has ended by itself
-            host.kill(each, signal="KILL")
+def _end(api: Any, created: str, container: str, host: Callable[[], Host], began: float) -> str:
+    """Why the command could not be killed; nothing if it has ended."""
+    try:
+        end_exec(api, created, container=container, host=host, began=began)
+    except LabError as err:
+        return f"{err.what.rstrip('.')} ({err.seen})"
+    return ""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from labkit import labels
+from labkit.builder import build_image
 from labkit.engine import Engine, connect
 from labkit.errors import (
     EngineGoneError,
@@ -19,26 +22,27 @@ from labkit.errors import (
     ImageNotFoundError,
     LabError,
     NameTakenError,
+    NotFoundError,
 )
+from labkit.lab.compose import Compose
 from labkit.lab.container import WAIT_TIMEOUT, Container
 from labkit.lab.execution import Output
 from labkit.lab.image import Image
-from labkit.lab.network import Network
+from labkit.lab.network import OVERLAPS, SUBNET_TRIES, Network, random_subnet
 from labkit.lab.options import Ports, Volumes, binds, limits, published, with_tag
 from labkit.lab.reaper import reaper_for
 from labkit.lab.sweep import sweep_lab
 from labkit.lab.volume import Volume
 from labkit.owner import this_process
-from labkit.sdk import pack, translated
+from labkit.sdk import translated
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as SdkContainer
 
 RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine locks
 LAB_IMAGES = "labkit/"  # with this the lab images' names on the engine begin
-SUBNET_TRIES = 20
-FROM_LINE = re.compile(r"^[ \t]*FROM[ \t].*[^\\\n]$", re.IGNORECASE | re.MULTILINE)
-OVERLAPS = ("overlap", "already used", "already in use")  # what engines say of a taken subnet
+# What a stage of a Dockerfile begins from.
+FROM = re.compile(r"(?im)(^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?)(\S+)")
 
 
 class Lab:
@@ -51,6 +55,8 @@ class Lab:
     def __init__(self, *, engine: Engine | None = None) -> None:
         self.engine = engine or connect()
         self.id = labels.new_lab_id()
+        self._process, self._owner = os.getpid(), this_process()
+        self._built: set[str] = set()  # the names of the images that it built
         reaper = reaper_for(self.engine.endpoint)
         reaper.tell("open", self.id)
         # A lab that a notebook has dropped, by running its first cell again, goes too; by the
@@ -73,11 +79,22 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """Remove all the lab holds. Raises EngineError."""
-        if self._finalizer.detach():
+        """Remove all the lab holds; in a fork of the process that made it, nothing.
+
+        Raises EngineError.
+        """
+        if os.getpid() == self._process and self._finalizer.detach():
             with suppress(EngineGoneError):  # then the next start sweeps
                 sweep_lab(self.engine.client, self.id)
                 reaper_for(self.engine.endpoint).tell("done", self.id)
+
+    def labels(self, name: str) -> dict[str, str]:
+        """The labels by which what is made by other means goes with the lab; checks see it, too.
+
+        Shell: `docker run --label KEY=VALUE ...`
+        """
+        made = labels.labels_of(self.id, labels.checked_name(name))
+        return {**made, labels.OWNER: self._owner}  # in a fork, too
 
     # --- containers ----------------------------------------------------------------------------
 
@@ -100,8 +117,9 @@ class Lab:
 
         `memory` is bytes or "64m"; `cpus` is processors' time, as 0.5; `network` is a Network,
         "host", "none" or "container:NAME"; `ports` are published on loopback, each on a free
-        port; `volumes` are volumes or the host's paths, each with its place inside and, as in
-        "/data:ro", a mode. All other options are the Docker SDK's.
+        port (by a distant engine, tcp or ssh, at the address at which we reach it, and so do
+        others); `volumes` are volumes or paths on the engine's machine, each with its place
+        inside and, as in "/data:ro", a mode. All other options are the Docker SDK's.
         Raises ImageNotFoundError, NameTakenError, BadValueError, EngineRefusedError.
         """
         name = labels.checked_name(name or f"c{secrets.token_hex(3)}")
@@ -117,16 +135,17 @@ class Lab:
         shares_network = str(options.get("network_mode", "")).startswith("container:")
         if not shares_network and options.get("uts_mode") != "host":
             options.setdefault("hostname", name)
-        options["labels"] = {**options.get("labels", {}), **labels.labels_of(self.id, name)}
-        container = Container(self, self._create(image, command, name, options))
-        if start:
+        options["labels"] = {**options.get("labels", {}), **self.labels(name)}
+        while True:
+            container = Container(self, self._create(image, command, name, options))
             try:
-                container.start()
-            except LabError:
+                return container.start() if start else container
+            except LabError as err:
                 with suppress(LabError):
                     container.remove()  # a container that could never start is of no use
-                raise
-        return container
+                if isinstance(ports, Mapping) or not self.engine.must_publish_everywhere(err):
+                    raise
+            options["ports"] = published(ports, address=self.engine.publish_address)
 
     def run_many(
         self,
@@ -168,9 +187,15 @@ class Lab:
 
     def container(self, name: str) -> Container:
         """The lab's container of this name. Raises NotFoundError."""
-        with translated(f"find container {name!r}", kind="container", name=name):
-            found = self.engine.client.containers.get(labels.engine_name(self.id, name))
-        return Container(self, found)
+        try:
+            with translated(f"find container {name!r}", kind="container", name=name):
+                found = self.engine.client.containers.get(labels.engine_name(self.id, name))
+            return Container(self, found)
+        except NotFoundError:
+            for one in self.containers():
+                if one.name == name:  # Compose's, which has a name of its own on the engine
+                    return one
+            raise
 
     def containers(self) -> list[Container]:
         """The lab's containers, by name, those that have ended too. Shell: `docker ps -a`."""
@@ -197,14 +222,14 @@ class Lab:
             # Engines allow two networks of one name; a learner would not know which is which.
             raise _taken("network", name)
         for _ in range(SUBNET_TRIES):
-            pool = IPAMPool(subnet=subnet or _random_subnet())
+            pool = IPAMPool(subnet=subnet or random_subnet())
             try:
                 with translated(f"create network {name!r}", kind="network", name=name):
                     made = self.engine.client.networks.create(
                         labels.engine_name(self.id, name),
                         driver=driver,
                         ipam=IPAMConfig(pool_configs=[pool]),
-                        labels=labels.labels_of(self.id, name),
+                        labels=self.labels(name),
                         **options,
                     )
                     made.reload()
@@ -231,7 +256,7 @@ class Lab:
             raise _taken("volume", name)  # an engine returns the old one as if it were new
         with translated(f"create volume {name!r}", kind="volume", name=name):
             made = self.engine.client.volumes.create(
-                labels.engine_name(self.id, name), labels=labels.labels_of(self.id, name), **options
+                labels.engine_name(self.id, name), labels=self.labels(name), **options
             )
         return Volume(self, made)
 
@@ -244,7 +269,10 @@ class Lab:
     # --- images --------------------------------------------------------------------------------
 
     def image(self, name: str) -> Image:
-        """An image on the engine. Raises ImageNotFoundError. Shell: `docker image inspect`."""
+        """The lab's own image of this name, else any on the engine; "base" is a lab image.
+
+        Raises ImageNotFoundError. Shell: `docker image inspect`.
+        """
         with translated(f"find image {name!r}", kind="image", name=name):
             return Image(self, self.engine.client.images.get(self._reference(name)), name=name)
 
@@ -253,30 +281,67 @@ class Lab:
         name: str,
         dockerfile: str,
         *,
-        files: Mapping[str, str | bytes] | None = None,
-        **options: Any,
+        files: Mapping[str, str | bytes | Path] | None = None,
+        buildargs: Mapping[str, str] | None = None,
+        target: str | None = None,
+        secrets: Mapping[str, str | bytes] | None = None,
+        nocache: bool = False,
+        network: str | None = None,
+        platform: str | None = None,
+        on_message: Callable[[str], object] = lambda line: None,
     ) -> Image:
         """Build an image of the lab's from a Dockerfile's text and the files beside it.
 
-        All other options are the Docker SDK's, as `buildargs={}`. Raises ImageBuildError.
+        Its `build` tells how: each step, cached or not, its seconds, bytes and output. `secrets`
+        are for steps that mount one: `RUN --mount=type=secret,id=ID`. `run(NAME)`, `image(NAME)`
+        and `FROM NAME` mean this image from then on; one that had the name before is replaced.
+        The image goes with the lab; the builder's cache of its steps is the engine's, and stays
+        (`docker builder prune`). Raises ImageBuildError, DiskFullError, MissingToolError.
         Shell: `docker build -t NAME .`
         """
         labels.checked_name(name)
-        # Early, so that the steps of a build that is broken off are known as the lab's, too.
-        mark = f"LABEL {labels.LAB}={self.id} {labels.OWNER}={this_process()}"
-        marked = FROM_LINE.sub(rf"\g<0>\n{mark}", dockerfile)
-        context = pack({"Dockerfile": marked, **(files or {})})
-        with translated(f"build image {name!r}"):
-            made, _ = self.engine.client.images.build(
-                fileobj=context,
-                custom_context=True,
-                tag=f"labkit-{self.id}/{name.lower()}",
-                labels=labels.labels_of(self.id, name),
-                rm=True,
-                forcerm=True,
-                **options,
-            )
-        return Image(self, made, name=name)
+        reference, before = self._own(name), self._ids_of(name)
+        said = FROM.sub(lambda line: line[1] + self._from(line[2]), dockerfile)
+        build = build_image(
+            self.engine,
+            reference,
+            {"Dockerfile": said, **(files or {})},
+            name=f"image {name!r}",
+            labels=self.labels(name),
+            buildargs=buildargs,
+            target=target,
+            secrets=secrets,
+            nocache=nocache,
+            network=network,
+            platform=platform,
+            on_message=on_message,
+        )
+        self._built.add(name)
+        with translated(f"find image {name!r}", kind="image", name=name):
+            made = self.engine.client.images.get(reference)
+        for old in before - {made.id}:
+            # One that a container still runs from goes with the lab.
+            with suppress(LabError), translated(f"replace image {name!r}"):
+                self.engine.client.images.remove(old)
+        return Image(self, made, name=name, build=build)
+
+    # --- projects ------------------------------------------------------------------------------
+
+    def compose(
+        self,
+        name: str,
+        file: str | Mapping[str, Any],
+        *,
+        files: Mapping[str, str | bytes] | None = None,
+    ) -> Compose:
+        """A Compose project, from the text of its file or what that says, and the files beside it.
+
+        `up()` starts it. Its containers are found by the names of their services, its networks
+        and volumes by their own; all is the lab's, and goes with it. Files beside it that a
+        service binds are copied in, because an engine may be on another machine.
+        Raises BadValueError, MissingToolError. Shell: `docker compose config`.
+        """
+        return Compose(self, name, file, files=files or {})
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -284,9 +349,27 @@ class Lab:
     def _only(self) -> dict[str, Any]:
         return {"label": f"{labels.LAB}={self.id}"}
 
+    def _own(self, name: str) -> str:
+        """What the engine calls an image that the lab built: a tag, unlike a name, has any case."""
+        return f"labkit-{self.id}:{name}"
+
     def _reference(self, image: str) -> str:
-        """What the engine calls an image: "base" is the lab image, "debian:trixie" another's."""
+        """What the engine calls an image: the lab's own, a lab image, or anybody's."""
+        if image in self._built:
+            return self._own(image)
         return image if "/" in image or ":" in image else f"{LAB_IMAGES}{image}"
+
+    def _from(self, image: str) -> str:
+        """What a Dockerfile begins from: of the learner's names only what the lab built."""
+        return self._own(image) if image in self._built else image
+
+    def _ids_of(self, name: str) -> set[str]:
+        """The images that the lab has under this name: several only while they are in use."""
+        if name not in self._built:
+            return set()
+        only = {"label": [f"{labels.LAB}={self.id}", f"{labels.NAME}={name}"]}
+        with translated("list the lab's images"):
+            return {str(one["Id"]) for one in self.engine.client.api.images(filters=only)}
 
     def _create(
         self,
@@ -307,7 +390,7 @@ class Lab:
         try:
             return create()
         except ImageNotFoundError:
-            if reference.startswith(LAB_IMAGES):
+            if reference.startswith((LAB_IMAGES, self._own(""))):
                 raise
         self._pull(reference)
         return create()
@@ -340,12 +423,6 @@ class Lab:
             self._join(options, name, mine[0])
         elif network is not None:
             options["network_mode"] = self._mode(network)
-
-
-def _random_subnet() -> str:
-    """Sixteen addresses somewhere in 10.0.0.0/8."""
-    second, third = 100 + secrets.randbelow(100), secrets.randbelow(256)
-    return f"10.{second}.{third}.{16 * secrets.randbelow(16)}/28"
 
 
 def _taken(kind: str, name: str) -> NameTakenError:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from labkit import inspect
 from labkit.lab.container import Container
 from labkit.sdk import translated
+
+SUBNET_TRIES = 20
+OVERLAPS = ("overlap", "already used", "already in use")  # what engines say of a taken subnet
 
 if TYPE_CHECKING:
     from docker.models.networks import Network as SdkNetwork
@@ -36,3 +40,9 @@ class Network(inspect.Network):
         """Remove it. Raises EngineRefusedError while it is in use. Shell: `docker network rm`."""
         with translated(f"remove network {self.name!r}"):
             self.docker.remove()
+
+
+def random_subnet() -> str:
+    """Sixteen addresses somewhere in 10.0.0.0/8."""
+    second, third = 100 + secrets.randbelow(100), secrets.randbelow(256)
+    return f"10.{second}.{third}.{16 * secrets.randbelow(16)}/28"

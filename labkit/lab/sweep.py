@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit import labels
-from labkit.errors import EngineRefusedError, LabError, NameTakenError, NotFoundError
+from labkit.errors import EngineRefusedError, NameTakenError, NotFoundError
+from labkit.lab.holdings import SERVICE, Holding, has_tasks, holdings
 from labkit.owner import is_dead
 from labkit.sdk import translated
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     import docker
 
 # A request that was under way when its client was killed may still bring an object into being.
-SETTLE = (0.0, 0.3, 0.7, 1.5, 2.5, 3.0)  # seconds between the looks; eight in all
-DEPENDED_ON = "dependent containers"
+SETTLE = (0.0, 0.3, 0.7, 1.5, 2.5, 3.0)  # seconds between the reaper's looks; eight in all
 WORKERS = 4  # removals at once: more gain nothing, the engine locks
+SWARM_TIMEOUT = 20.0  # seconds for a swarm to notice that a service and its tasks are gone
+SWARM_PAUSE = 0.2
+
+Ours = Callable[[str, dict[str, str]], bool]
 
 
 def sweep_lab(client: docker.DockerClient, lab: str) -> list[str]:
@@ -31,19 +35,10 @@ def sweep_lab(client: docker.DockerClient, lab: str) -> list[str]:
     return _remove(client, f"{labels.LAB}={lab}", lambda kind, found: True)
 
 
-def sweep_until_quiet(client: docker.DockerClient, labs: Iterable[str]) -> None:
-    """Remove the labs of an owner that was killed, and what its last requests still make."""
-    wanted = list(labs)
-    for pause in SETTLE:
-        time.sleep(pause)
-        for lab in wanted:
-            with suppress(EngineRefusedError):  # the next look tries again
-                sweep_lab(client, lab)
-
-
 def sweep_dead(client: docker.DockerClient) -> list[str]:
     """Remove what owners that have ended left behind; return the names of what was removed."""
-    return _remove(client, labels.OWNER, lambda kind, found: is_dead(found.get(labels.OWNER, "")))
+    dead = functools.cache(is_dead)
+    return _remove(client, labels.OWNER, lambda kind, found: dead(found.get(labels.OWNER, "")))
 
 
 def sweep_all(client: docker.DockerClient) -> list[str]:
@@ -62,61 +57,52 @@ def sweep_named(
     )
 
 
-def _remove(
-    client: docker.DockerClient, label: str, ours: Callable[[str, dict[str, str]], bool]
-) -> list[str]:
-    api, only = client.api, {"label": [label]}
-    removed: list[str] = []
-    failures: list[LabError] = []
-    # In this order: a network or an image in use cannot be removed. Anonymous volumes go along.
-    kinds: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
-        (
-            "container",
-            lambda: api.containers(all=True, filters=only),
-            lambda item: api.remove_container(item["Id"], force=True, v=True),
-        ),
-        (
-            "network",
-            lambda: api.networks(filters=only),
-            lambda item: api.remove_network(item["Id"]),
-        ),
-        (
-            "volume",
-            lambda: api.volumes(filters=only)["Volumes"] or (),
-            lambda item: api.remove_volume(item["Name"]),
-        ),
-        (
-            "image",
-            lambda: api.images(filters=only),
-            lambda item: api.remove_image(item["Id"], force=True),
-        ),
-    )
+def _remove(client: docker.DockerClient, label: str, ours: Ours) -> list[str]:
+    """Remove round by round as long as that gets on: one object may stand on another."""
+    names: list[str] = []
+    services: set[str] = set()  # that went: their tasks follow, once the swarm has noticed
+    deadline = time.monotonic() + SWARM_TIMEOUT
+    while True:
+        gone, refused = _round(client, label, ours, services)
+        names += [one.name for one in gone]
+        services |= {one.id for one in gone if one.kind == "service"}
+        if gone and (refused or services):
+            continue
+        waits = any(one.is_swarms for one in refused) or has_tasks(client, services)
+        if not waits or time.monotonic() > deadline:
+            break
+        time.sleep(SWARM_PAUSE)
+    # An image that cannot go has lost its names, and others' images or containers stand on it.
+    failed = [err for one, err in refused.items() if one.kind != "image" or err.status != 409]
+    if failed:
+        raise failed[0]
+    return names
 
-    def take(kind: str, remove: Callable[[Any], object], item: Any) -> LabError | None:
-        name = labels.name_of(item["Labels"])
+
+def _round(
+    client: docker.DockerClient, label: str, ours: Ours, services: Set[str]
+) -> tuple[list[Holding], dict[Holding, EngineRefusedError]]:
+    """Try to remove each object once: what went, and why the others did not."""
+    gone: list[Holding] = []
+    refused: dict[Holding, EngineRefusedError] = {}
+
+    def take(one: Holding) -> None:
         try:
-            with translated(f"remove {kind} {name!r}"):
-                remove(item)
+            with translated(f"remove {one.kind} {one.name!r}", kind=one.kind, name=one.name):
+                one.remove()
+            gone.append(one)
         except (NotFoundError, NameTakenError):
-            return None  # somebody else was faster
+            pass  # somebody else was faster
         except EngineRefusedError as err:
-            return None if "already in progress" in err.seen else err
-        removed.append(name)
-        return None
+            if "already in progress" not in err.seen:
+                refused[one] = err
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        for kind, listed, remove in kinds:
-            with translated(f"list the lab's {kind}s"):
-                items = [item for item in listed() if ours(kind, item["Labels"] or {})]
-            while items:
-                answers = pool.map(lambda item, k=kind, r=remove: take(k, r, item), items)
-                refused = [(item, err) for item, err in zip(items, answers, strict=True) if err]
-                # Podman keeps a container while another shares its namespaces: that one first.
-                later = [item for item, err in refused if DEPENDED_ON in err.seen]
-                if len(later) == len(items):
-                    later = []
-                failures += [err for item, err in refused if item not in later]
-                items = later
-    if failures:
-        raise failures[0]
-    return removed
+        for listed in holdings(client, label, services=services):
+            mine = [
+                one
+                for one in listed
+                if ours(one.kind, dict(one.labels)) or one.labels.get(SERVICE) in services
+            ]
+            list(pool.map(take, mine))
+    return gone, refused

@@ -2,6 +2,17 @@
 
 from labkit.sdk.frames import STDERR, STDOUT, FrameStream
 from labkit.sdk.tarball import pack, unpack_one
-from labkit.sdk.translation import FREE_ROOM, translated
+from labkit.sdk.translation import FREE_ROOM, NO_SPACE, gone, timed_out, translated
 
-__all__ = ["FREE_ROOM", "STDERR", "STDOUT", "FrameStream", "pack", "translated", "unpack_one"]
+__all__ = [
+    "FREE_ROOM",
+    "NO_SPACE",
+    "STDERR",
+    "STDOUT",
+    "FrameStream",
+    "gone",
+    "pack",
+    "timed_out",
+    "translated",
+    "unpack_one",
+]

@@ -20,7 +20,7 @@ class FrameStream:
 
     def __init__(self, stream: Any) -> None:
         # For a Unix socket or TCP the SDK wraps the socket; for TLS it is the socket itself.
-        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self.socket: socket.socket = getattr(stream, "_sock", stream)
         self._response = stream._response
         # Not the socket: what came right behind the response's header is in this buffer already.
         self._reader: BufferedReader = self._response.raw._fp.fp
@@ -28,7 +28,7 @@ class FrameStream:
 
     def send(self, data: bytes) -> None:
         """Write to the program's stdin."""
-        self._socket.sendall(data)
+        self.socket.sendall(data)
 
     def frames(self, *, timeout: float) -> Iterator[tuple[int, bytes]]:
         """(STDOUT or STDERR, bytes) until the stream ends; TimeoutError after `timeout` seconds."""
@@ -45,13 +45,13 @@ class FrameStream:
     def close(self) -> None:
         """Let go of the connection; the engine closes the program's stdin."""
         # The response first: it would flush a stream that is closed under it, and complain.
-        for closing in (self._response, self._reader, self._socket):
+        for closing in (self._response, self._reader, self.socket):
             with suppress(OSError, ValueError):
                 closing.close()
 
     def _receive(self, count: int, deadline: float) -> bytes | None:
         while len(self._buffer) < count:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
             received = self._reader.read1(1 << 20)
             if not received:
                 return None

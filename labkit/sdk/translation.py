@@ -22,7 +22,10 @@ from labkit.errors import (
 )
 
 BUILD_TAIL = 8  # lines of what a failed build printed
-FREE_ROOM = "free room: `labkit clean`, then `docker system df` shows what takes the rest"
+FREE_ROOM = (
+    "free room: `labkit clean`, then `docker builder prune`; "
+    "`docker system df` shows what takes the rest"
+)
 NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 # Docker's words, and Podman's.
 NO_IMAGE = re.compile(r"^no such image|image not known|no such image$", re.IGNORECASE)
@@ -36,6 +39,7 @@ def translated(doing: str, *, kind: str = "", name: str = "") -> Iterator[None]:
     `doing` says what was asked of the engine, as in "start container 'web'"; `kind` and `name`
     are those of the object that was asked for, for an error to carry.
     """
+    import docker.credentials
     import docker.errors
     import requests.exceptions
     import urllib3.exceptions
@@ -53,16 +57,26 @@ def translated(doing: str, *, kind: str = "", name: str = "") -> Iterator[None]:
     except docker.errors.DockerException as err:
         # The SDK wraps so what its first request, for the API version, met.
         if isinstance(err.__cause__, requests.exceptions.RequestException):
-            failed = timed_out if "timed out" in str(err).lower() else gone
-            raise failed(doing, str(err)) from err
+            raise _of_transport(err.__cause__, doing, str(err)) from err
+        if isinstance(err.__context__, docker.credentials.StoreError):
+            raise _of_credentials(err.__context__, doing) from err
         raise EngineError(f"Cannot {doing}.", seen=str(err), do=DIAGNOSE) from err
+    except docker.credentials.StoreError as err:
+        raise _of_credentials(err, doing) from err
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as err:
-        # requests reports a read timeout in the middle of a stream as a ConnectionError.
-        if "timed out" in str(err).lower():
-            raise timed_out(doing, str(err)) from err
-        raise gone(doing, str(err)) from err
+        raise _of_transport(err, doing, str(err)) from err
     except (ConnectionError, TimeoutError) as err:
         raise gone(doing, str(err)) from err
+
+
+def _of_transport(err: Exception, doing: str, seen: str) -> LabError:
+    import requests.exceptions
+    import urllib3.exceptions
+
+    unreached = (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
+    # requests reports a read timeout in the middle of a stream as a ConnectionError.
+    late = "timed out" in seen.lower() and not isinstance(err, unreached)
+    return timed_out(doing, seen) if late else gone(doing, seen)
 
 
 def timed_out(doing: str, seen: str) -> EngineTimeoutError:
@@ -78,6 +92,15 @@ def gone(doing: str, seen: str) -> EngineGoneError:
     """The error for an engine that does not answer any more."""
     return EngineGoneError(
         f"The engine stopped answering when asked to {doing}.", seen=seen, do=DIAGNOSE
+    )
+
+
+def _of_credentials(err: Exception, doing: str) -> EngineError:
+    """Docker Desktop has gone, and left its name in the configuration: `docker` fails as well."""
+    return EngineError(
+        f"The store of registry passwords cannot be asked: cannot {doing}.",
+        seen=str(err),
+        do="install that program, or take `credsStore` out of ~/.docker/config.json",
     )
 
 

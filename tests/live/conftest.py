@@ -21,7 +21,7 @@ SOCKETS_LEFT = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExce
 
 
 # What starts another engine, or looks directly, takes root; `make test` leaves it out for others.
-FOR_ROOT = {"other_engine", "small_engine", "local", "podman", "packages"}
+FOR_ROOT = {"other_engine", "remapping_engine", "small_engine", "local", "podman", "packages"}
 if os.environ.get("LABKIT_ENGINE") == "vm":
     FOR_ROOT -= {"local"}  # in a guest an agent of ours looks, as its root
 

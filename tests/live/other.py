@@ -18,7 +18,10 @@ import psutil
 import labkit
 from labkit.engine import Engine, PrivateEngine
 
-PACKAGES = str(Path(labkit.__file__).parents[1])
+# The PYTHONPATH of a child: as this process's own, and with labkit wherever it is.
+PACKAGES = os.pathsep.join(
+    filter(None, (os.environ.get("PYTHONPATH"), str(Path(labkit.__file__).parents[1])))
+)
 
 
 NAME_SERVER = re.compile(r"^nameserver\s+(\d+\.\d+\.\d+\.\d+)", re.MULTILINE)
@@ -81,6 +84,11 @@ class OtherEngine:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         return json.loads(out.splitlines()[-1])
+
+    def configure(self, **options: object) -> None:
+        """Options for the daemon, before it starts: those of daemon.json, dockerd(8)."""
+        self.private.folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self.private.options_file.write_text(json.dumps(options))
 
     def start(self) -> None:
         """Start the daemon, or join it."""

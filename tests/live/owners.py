@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from typing import Any
 
+from docker.types import ConfigReference, SecretReference, ServiceMode
 from other import PACKAGES
 
 from labkit.engine import Engine
 from labkit.engine.endpoint import Endpoint
+from labkit.lab import Lab
 from labkit.labels import LAB, NAME
 
 BUSY = """
@@ -48,6 +51,28 @@ from labkit.lab.reaper import reaper_for
 print(lab.id, reaper_for(lab.engine.endpoint).pid, flush=True)
 time.sleep(1000)
 """
+
+
+def fill_swarm(lab: Lab) -> None:
+    """Two services of two tasks each, whose programs ignore TERM, and what they use."""
+    client: Any = lab.engine.client  # the stubs lack a swarm's types
+    name = f"s{lab.id}"
+    net = lab.network("mesh", driver="overlay", attachable=True)
+    config = client.configs.create(name=name, data=b"x", labels=lab.labels("config"))
+    secret = client.secrets.create(name=name, data=b"x", labels=lab.labels("secret"))
+    for service, more in (("one", {}), ("two", {"container_labels": lab.labels("two")})):
+        client.services.create(
+            "labkit/base",
+            ["sleep", "1000"],
+            name=f"{service}{lab.id}",
+            labels=lab.labels(service),
+            networks=[net.id],
+            mode=ServiceMode("replicated", replicas=2),
+            configs=[ConfigReference(config.id, name)],
+            secrets=[SecretReference(secret.id, name)],
+            **more,
+        )
+    lab.run("base", name="box", network=net)
 
 
 def start_owner(

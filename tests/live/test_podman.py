@@ -13,7 +13,7 @@ import pytest
 
 from labkit.engine import Endpoint, Engine, discovery
 from labkit.errors import ImageNotFoundError, NameTakenError
-from labkit.images import is_built, lab_images
+from labkit.images import is_built, needed_images
 from labkit.lab import Lab
 from labkit.waiting import wait_until
 
@@ -52,7 +52,7 @@ def podman(engine: Engine) -> Iterator[Engine]:
                 saw=(folder / "log").read_text,
             )
             found = Engine("docker", endpoint)
-            for image in lab_images():
+            for image in needed_images():
                 saved = engine.client.images.get(image.reference).save(named=True)
                 found.client.images.load(b"".join(saved))
             yield found
@@ -76,7 +76,7 @@ def test_it_says_that_it_is_podman(podman: Engine) -> None:
     assert podman.facts.is_podman
     assert podman.facts.cgroup_version in (1, 2)
     assert podman.host.how == "through a probe container"
-    assert all(is_built(podman, image) for image in lab_images())  # by names without localhost/
+    assert all(is_built(podman, image) for image in needed_images())  # by names without localhost/
 
 
 def test_a_lab_on_podman(podman: Engine) -> None:

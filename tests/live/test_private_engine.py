@@ -123,7 +123,10 @@ def test_two_that_start_at_once_share_one_daemon(other_engine: OtherEngine) -> N
     assert len(daemons) == 1
 
 
-def test_a_daemon_that_hangs_is_reported_soon(other_engine: OtherEngine) -> None:
+def test_a_daemon_that_hangs_is_named_when_patience_ends(
+    other_engine: OtherEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "PATIENCE", 2.0)
     os.kill(other_engine.pid, signal.SIGSTOP)
     try:
         started = time.monotonic()

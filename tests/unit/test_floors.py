@@ -15,10 +15,11 @@ COURSE = PACKAGE.parent / "course"
 # From the ground up; what stands on one floor does not import one another.
 FLOORS = (
     ("errors", "paths", "table", "palette", "detached"),
-    ("waiting", "sizes", "course", "sdk", "kernel", "debian"),
+    ("waiting", "sizes", "course", "sdk", "kernel", "debian", "linux"),
     ("lock", "owner"),
     ("labels", "host"),
     ("engine",),
+    ("builder",),
     ("images",),
     ("inspect",),
     ("lab",),

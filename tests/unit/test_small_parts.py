@@ -1,16 +1,10 @@
-"""Sizes, tables, waiting and owners."""
+"""Sizes, tables and waiting."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
-import psutil
 import pytest
 
 from labkit.errors import BadValueError, LabError, WaitTimeoutError
-from labkit.owner import is_dead, this_process
 from labkit.sizes import parse_size, show_size
 from labkit.table import Table
 from labkit.waiting import wait_until
@@ -59,26 +53,3 @@ def test_waiting_returns_what_was_waited_for_and_says_what_was_seen() -> None:
 def test_an_error_has_its_facts_and_ends_with_what_to_do() -> None:
     error = LabError("It broke.", seen="two pieces", do="glue it")
     assert str(error).splitlines() == ["It broke.", "  seen: two pieces", "  do:   glue it"]
-
-
-def test_owners_live_and_die() -> None:
-    assert not is_dead(this_process())
-    host, _, _ = this_process().rsplit("/", 2)
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = f"{host}/{child.pid}/{psutil.Process(child.pid).create_time():.2f}"
-    assert not is_dead(owner)
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert is_dead(owner), "a zombie holds nothing"
-    child.communicate()
-    assert is_dead(owner)
-
-
-@pytest.mark.parametrize("owner", ["", "nonsense", "elsewhere/1/0.0", "a/b/c"])
-def test_whose_owner_is_unknown_is_not_dead(owner: str) -> None:
-    assert not is_dead(owner)
-
-
-def test_a_pid_that_is_another_process_by_now_is_a_dead_owner() -> None:
-    host, pid, start = this_process().rsplit("/", 2)
-    assert is_dead(f"{host}/{pid}/{float(start) - 60:.2f}")

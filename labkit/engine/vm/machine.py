@@ -18,6 +18,7 @@ import psutil
 
 from labkit.debian import ARCHITECTURES, need, which
 from labkit.errors import EngineError, MissingToolError
+from labkit.linux import need_linux
 
 from .image import Image
 from .qmp import SOCKET
@@ -178,6 +179,7 @@ class Machine:
 
 def find_qemu() -> tuple[str, str]:
     """Return the path and version of QEMU; raises `MissingToolError`, `EngineError`."""
+    need_linux("A micro-VM of labkit's")
     if platform.machine() not in ARCHITECTURES:
         raise EngineError(
             "There is no micro-VM for this processor.",
