@@ -29,7 +29,7 @@ def told(engine: str, name: str, *, on_message: object = None) -> tuple[Build, l
 
 def rows(build: Build) -> list[tuple[str, ...]]:
     """The table's, but for a base that two stages share: which of them names it, is chance."""
-    return [(*row[-2:],) for row in build.table().rows]
+    return [tuple(map(str, row[-2:])) for row in build.table().rows]
 
 
 def test_both_engines_were_recorded() -> None:
