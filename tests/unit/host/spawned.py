@@ -24,7 +24,8 @@ class Spawned(RemoteHost):
             ours, theirs = socket.socketpair()
             with theirs:
                 argv = [sys.executable, "-S", str(agent.__file__)]
-                children.append(subprocess.Popen(argv, stdin=theirs, stdout=theirs))
+                end = theirs.fileno()
+                children.append(subprocess.Popen(argv, stdin=end, stdout=end))
             return SocketTransport(ours)
 
         super().__init__(start, patience=patience)

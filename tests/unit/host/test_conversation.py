@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -100,7 +101,7 @@ def test_an_interrupt_of_a_run_kills_what_it_started(spawned: Spawned) -> None:
 def test_an_interrupt_of_a_stream_ends_it_and_no_more(spawned: Spawned) -> None:
     for _ in range(40):
         walk = spawned.walk("/usr/lib")
-        if interrupted(lambda walk=walk: sum(1 for _ in walk), seconds=0.03):
+        if interrupted(partial(list, walk), seconds=0.03):
             assert list(walk) == []
         assert spawned.read(FILES[0]) == TRUTH[FILES[0]]
     assert len(spawned.children) == 1
@@ -199,8 +200,8 @@ def test_a_forked_child_starts_its_own(spawned: Spawned) -> None:
             path = random.choice(FILES)
             assert spawned.read(path) == TRUTH[path]
             next(samples)
-        with os.fdopen(reader) as told:
-            assert told.read() == repr([True] * 5)
+        with os.fdopen(reader) as pipe:
+            assert pipe.read() == repr([True] * 5)
         assert os.waitpid(pid, 0)[1] == 0
     assert len(spawned.children) == 1
 
@@ -260,7 +261,7 @@ def test_an_agent_that_talks_nonsense_is_given_up_after_a_second_try() -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             talk = [sys.executable, "-c", "input(); print('nonsense')"]
-            started.append(subprocess.Popen(talk, stdin=theirs, stdout=theirs))
+            started.append(subprocess.Popen(talk, stdin=theirs.fileno(), stdout=theirs.fileno()))
         return SocketTransport(ours)
 
     with (
