@@ -8,7 +8,7 @@ import pytest
 from desktop import Desktop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def desktop() -> Iterator[Desktop]:
     """A Mac whose engine runs; see `desktop.py`."""
     made = Desktop()
