@@ -73,7 +73,7 @@ class Compose:
                     self._subnets.clear()  # and take others
         else:
             raise refused
-        self.lab._built.update(name for name, one in self._services.items() if "build" in one)
+        self.lab.own_images.add(*(n for n, one in self._services.items() if "build" in one))
         return self
 
     def down(self, *, volumes: bool = False) -> None:
@@ -144,10 +144,10 @@ class Compose:
         lab = self.lab
         return Owner(
             project=self.name,
-            labels_of=lambda name: labels.labels_of(lab.id, name),
+            labels_of=lab.labels,
             engine_name=lambda name: labels.engine_name(lab.id, name),
-            image_name=lab._own,
-            known_image=lab._from,
+            image_name=lab.own_images.tag,
+            known_image=lab.own_images.base,
             subnet=self._subnet,
             address=lab.engine.publish_address,
             files=self._files,
