@@ -92,7 +92,7 @@ def test_a_build_tells_what_it_did(lab: Lab) -> None:
 
 def test_the_labs_label_is_in_no_step_and_spoils_no_cache(engine: Engine, lab: Lab) -> None:
     dockerfile = f"FROM labkit/base\nCOPY note /note\nRUN echo {lab.id} > /id\n"
-    files = {"note": "the same"}
+    files = {"note": f"the same in two labs, and new to the cache: {lab.id}"}
     first = lab.build("mine", dockerfile, files=files)
     assert outcomes(first) == ["cached", "ran", "ran"]
     with Lab(engine=engine) as other:
