@@ -92,7 +92,7 @@ def test_a_build_tells_what_it_did(lab: Lab) -> None:
 
 def test_the_labs_label_is_in_no_step_and_spoils_no_cache(engine: Engine, lab: Lab) -> None:
     dockerfile = f"FROM labkit/base\nCOPY note /note\nRUN echo {lab.id} > /id\n"
-    files = {"note": f"for both, of {lab.id}"}
+    files = {"note": f"the same in two labs, and new to the cache: {lab.id}"}
     first = lab.build("mine", dockerfile, files=files)
     assert outcomes(first) == ["cached", "ran", "ran"]
     with Lab(engine=engine) as other:
@@ -106,7 +106,7 @@ def test_the_labs_label_is_in_no_step_and_spoils_no_cache(engine: Engine, lab: L
             assert labels.LAB not in step.created_by
             assert labels.OWNER not in step.created_by
         # A changed file is built anew, and what comes after it.
-        changed = other.build("Theirs", dockerfile, files={"note": "not same"})
+        changed = other.build("Theirs", dockerfile, files={"note": f"changed: {lab.id}"})
         assert outcomes(changed) == ["cached", "ran", "ran"]
     only = {"label": f"{labels.LAB}={other.id}"}
     assert engine.client.api.images(all=True, filters=only) == []
