@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What a private engine and its images are made of, and what the tests compare labkit with.
-# Debian 13 has the command line in a package of its own.
-ENGINE_PACKAGES := docker.io iptables docker-cli?
+# Debian 13 has the command line in packages of its own. Not docker-compose: Debian 12's is of the
+# old kind. What is missing here, labkit fetches when it is needed.
+ENGINE_PACKAGES := docker.io iptables docker-cli? docker-buildx?
 IMAGE_PACKAGES := debian-archive-keyring
 VM_PACKAGES := qemu-system-x86 qemu-utils fakeroot e2fsprogs openssl debian-archive-keyring
 TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin nftables podman procps \

@@ -61,7 +61,13 @@ def build(engine: Engine, order: Order, *, on_message: Callable[[str], object]) 
                 on_message(line)
             if "error" in event:
                 raise docker.errors.BuildError(event["error"], iter(events))
-    return Build(engine.facts.product, tuple(_steps(lines)), time.monotonic() - began)
+    steps = tuple(step for step in _steps(lines) if not _is_ours(step, order))
+    return Build(engine.facts.product, steps, time.monotonic() - began)
+
+
+def _is_ours(step: Step, order: Order) -> bool:
+    """Whether a step is a label of ours: Podman makes an instruction of each."""
+    return step.instruction.startswith("LABEL") and any(one in step.name for one in order.labels)
 
 
 def _steps(lines: list[str]) -> Iterator[Step]:

@@ -47,7 +47,7 @@ class Step:
 
     @property
     def instruction(self) -> str:
-        """The Dockerfile's own words, "" for a step of BuildKit's own."""
+        """The Dockerfile's words, its variables filled in; "" for a step of BuildKit's own."""
         told = INSTRUCTION.match(self.name)
         return LONG_NAME.sub(r"FROM \g<name>", told["words"]) if told else ""
 

@@ -74,11 +74,16 @@ class Evidence:
         return _first("volume", name, made)
 
     def image(self, name: str) -> Image:
-        """The newest image that was built under this name. Raises MissingError."""
+        """The image that was built under this name, and has it still. Raises MissingError."""
         with translated(f"find image {name!r}"):
             api: Any = self.engine.client.api  # its stubs lack types here
             found = api.images(filters=self._only(name))
-        newest = sorted(found, key=lambda one: int(one["Created"]), reverse=True)
+        # One that was replaced, and is in use, has no tag; it may be the younger one all the same,
+        # because what is in the cache was created when it was first built.
+        named = [
+            one for one in found if any(not tag.startswith("<") for tag in one["RepoTags"] or ())
+        ]
+        newest = sorted(named, key=lambda one: int(one["Created"]), reverse=True)
         return _first("image", name, [Image(self.engine, one["Id"], name=name) for one in newest])
 
     def answer(self, name: str) -> Any:

@@ -16,7 +16,7 @@ from labkit.engine import tools
 from labkit.errors import BadValueError, ComposeError, DiskFullError, NotFoundError
 from labkit.lab.compose_model import Model, Owner, owned
 from labkit.lab.container import Container
-from labkit.lab.network import OVERLAPS, SUBNET_TRIES, random_subnet
+from labkit.lab.network import SUBNET_TRIES, random_subnet
 from labkit.sdk import FREE_ROOM, NO_SPACE, timed_out, translated
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ TIMEOUT = 300.0  # seconds: images may have to be built
 PROJECT = "com.docker.compose.project"  # Compose's own labels
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
+TAKEN = re.compile(r"overlap|subnet", re.IGNORECASE)  # what engines say of a taken subnet
 
 
 class Compose:
@@ -67,13 +68,13 @@ class Compose:
                     self._run(folder, "up", *words, options=["--file=owned.json"])
                     break
                 except ComposeError as err:
-                    if not self._subnets or not any(word in err.log.lower() for word in OVERLAPS):
+                    if not self._subnets or not TAKEN.search(err.log):
                         raise
                     refused = err
                     self._subnets.clear()  # and take others
         else:
             raise refused
-        self.lab._built.update(name for name, one in self._services.items() if "build" in one)
+        self.lab.own_images.add(*(n for n, one in self._services.items() if "build" in one))
         return self
 
     def down(self, *, volumes: bool = False) -> None:
@@ -144,10 +145,10 @@ class Compose:
         lab = self.lab
         return Owner(
             project=self.name,
-            labels_of=lambda name: labels.labels_of(lab.id, name),
+            labels_of=lab.labels,
             engine_name=lambda name: labels.engine_name(lab.id, name),
-            image_name=lab._own,
-            known_image=lab._from,
+            image_name=lab.own_images.tag,
+            known_image=lab.own_images.base,
             subnet=self._subnet,
             address=lab.engine.publish_address,
             files=self._files,

@@ -236,7 +236,7 @@ class Container(inspect.Container):
         try:
             with self._doing(what):
                 yield
-        except EngineRefusedError as err:
+        except (EngineRefusedError, NotFoundError) as err:  # with it, its execs are gone
             if self.inspect()["State"]["Running"]:
                 raise
             raise self._exited(f"cannot {what} it") from err

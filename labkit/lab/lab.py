@@ -30,6 +30,7 @@ from labkit.lab.execution import Output
 from labkit.lab.image import Image
 from labkit.lab.network import OVERLAPS, SUBNET_TRIES, Network, random_subnet
 from labkit.lab.options import Ports, Volumes, binds, limits, published, with_tag
+from labkit.lab.own_images import OwnImages
 from labkit.lab.reaper import reaper_for
 from labkit.lab.sweep import sweep_lab
 from labkit.lab.volume import Volume
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from docker.models.containers import Container as SdkContainer
 
 RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine locks
-LAB_IMAGES = "labkit/"  # with this the lab images' names on the engine begin
 # What a stage of a Dockerfile begins from.
 FROM = re.compile(r"(?im)(^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?)(\S+)")
 
@@ -56,7 +56,7 @@ class Lab:
         self.engine = engine or connect()
         self.id = labels.new_lab_id()
         self._process, self._owner = os.getpid(), this_process()
-        self._built: set[str] = set()  # the names of the images that it built
+        self.own_images = OwnImages(self.engine, self.id)
         reaper = reaper_for(self.engine.endpoint)
         reaper.tell("open", self.id)
         # A lab that a notebook has dropped, by running its first cell again, goes too; by the
@@ -274,7 +274,9 @@ class Lab:
         Raises ImageNotFoundError. Shell: `docker image inspect`.
         """
         with translated(f"find image {name!r}", kind="image", name=name):
-            return Image(self, self.engine.client.images.get(self._reference(name)), name=name)
+            return Image(
+                self, self.engine.client.images.get(self.own_images.reference(name)), name=name
+            )
 
     def build(
         self,
@@ -300,8 +302,8 @@ class Lab:
         Shell: `docker build -t NAME .`
         """
         labels.checked_name(name)
-        reference, before = self._own(name), self._ids_of(name)
-        said = FROM.sub(lambda line: line[1] + self._from(line[2]), dockerfile)
+        reference, before = self.own_images.tag(name), self.own_images.ids(name)
+        said = FROM.sub(lambda line: line[1] + self.own_images.base(line[2]), dockerfile)
         build = build_image(
             self.engine,
             reference,
@@ -316,7 +318,7 @@ class Lab:
             platform=platform,
             on_message=on_message,
         )
-        self._built.add(name)
+        self.own_images.add(name)
         with translated(f"find image {name!r}", kind="image", name=name):
             made = self.engine.client.images.get(reference)
         for old in before - {made.id}:
@@ -349,28 +351,6 @@ class Lab:
     def _only(self) -> dict[str, Any]:
         return {"label": f"{labels.LAB}={self.id}"}
 
-    def _own(self, name: str) -> str:
-        """What the engine calls an image that the lab built: a tag, unlike a name, has any case."""
-        return f"labkit-{self.id}:{name}"
-
-    def _reference(self, image: str) -> str:
-        """What the engine calls an image: the lab's own, a lab image, or anybody's."""
-        if image in self._built:
-            return self._own(image)
-        return image if "/" in image or ":" in image else f"{LAB_IMAGES}{image}"
-
-    def _from(self, image: str) -> str:
-        """What a Dockerfile begins from: of the learner's names only what the lab built."""
-        return self._own(image) if image in self._built else image
-
-    def _ids_of(self, name: str) -> set[str]:
-        """The images that the lab has under this name: several only while they are in use."""
-        if name not in self._built:
-            return set()
-        only = {"label": [f"{labels.LAB}={self.id}", f"{labels.NAME}={name}"]}
-        with translated("list the lab's images"):
-            return {str(one["Id"]) for one in self.engine.client.api.images(filters=only)}
-
     def _create(
         self,
         image: str | Image,
@@ -379,7 +359,7 @@ class Lab:
         options: dict[str, Any],
     ) -> SdkContainer:
         """Have the engine make a container, and the image pulled first if need be."""
-        reference = image.id if isinstance(image, Image) else self._reference(image)
+        reference = image.id if isinstance(image, Image) else self.own_images.reference(image)
         words = command if command is None or isinstance(command, str) else list(command)
         named = labels.engine_name(self.id, name)
 
@@ -390,7 +370,7 @@ class Lab:
         try:
             return create()
         except ImageNotFoundError:
-            if reference.startswith((LAB_IMAGES, self._own(""))):
+            if not self.own_images.is_pullable(reference):
                 raise
         self._pull(reference)
         return create()

@@ -19,7 +19,7 @@ from lacking import lacking
 
 from labkit import paths
 from labkit.engine import Endpoint
-from labkit.engine.vm import MicroVM
+from labkit.engine.vm import MicroVM, find_image
 
 ROOT = Path(__file__).parents[2]
 MAC = Path(__file__).parent / "mac"
@@ -76,6 +76,11 @@ class Desktop:
         assert there.cert_path is not None
         shutil.copytree(there.cert_path, certificates)
         self.endpoint = Endpoint(there.url, str(certificates))
+        # What an engine for the desktop brings along: the command line, Compose and buildx.
+        image = find_image(paths.cache() / "vm")
+        assert image is not None
+        (self.place / "bin/docker").symlink_to(image.tools / "docker")
+        (self.home / ".docker/cli-plugins").symlink_to(image.tools / "cli-plugins")
 
     def environ(self) -> dict[str, str]:
         """All that a program on the desktop has in its environment, the engine apart."""

@@ -98,8 +98,9 @@ def test_a_project_is_the_labs(engine: Engine) -> None:
 
 def test_a_mapping_and_two_labs_with_the_same_names(engine: Engine, lab: Lab) -> None:
     command = ["sh", "-c", "echo hello; exec sleep 60"]
-    one = {"image": "labkit/base", "stop_signal": "KILL", "command": command}
-    file = {"services": {"one": one}}
+    file = {
+        "services": {"one": {"image": "labkit/base", "stop_signal": "KILL", "command": command}}
+    }
     with Lab(engine=engine) as other:
         boxes = [each.compose("same", file).up().container("one") for each in (lab, other)]
         assert boxes[0].id != boxes[1].id

@@ -204,8 +204,8 @@ def test_a_forked_child_has_a_probe_of_its_own(engine: Engine, truth: dict[str, 
     for path in FILES * 50:
         assert probe.read(path) == truth[path]
     with os.fdopen(reader) as told:
-        answer, container = told.read().split()
-    assert (answer, os.waitpid(pid, 0)[1]) == ("True", 0)
+        was_right, container = told.read().split()
+    assert (was_right, os.waitpid(pid, 0)[1]) == ("True", 0)
     assert container != probe.container_id
     gone_from(engine, container)  # it ended with the child
     assert probe.read(FILES[0]) == truth[FILES[0]]
@@ -277,14 +277,17 @@ def test_a_stream_that_is_dropped_ends(seen: Host, engine: Engine) -> None:
     def threads() -> int:
         return len(seen.list(f"/proc/{pid}/task"))
 
-    before = threads()
+    def alone() -> bool:
+        return isinstance(seen, LocalHost) or threads() == 1
+
+    wait_until(alone, timeout=5, what="the command above to be done with")
     samples = seen.sample(["/proc/uptime"], interval=0.05)
-    assert [next(samples).tick for _ in range(3)] == [0, 1, 2]
-    if not isinstance(seen, LocalHost):
-        assert threads() == before + 1
+    ticks = [next(samples).tick for _ in range(3)]
+    assert ticks[0] == 0 and ticks == sorted(set(ticks))  # a slow engine may miss some
+    assert isinstance(seen, LocalHost) or threads() == 2
     del samples
     gc.collect()
-    wait_until(lambda: threads() == before, timeout=5, what="the stream to end")
+    wait_until(alone, timeout=5, what="the stream to end")
 
 
 def test_samples_of_a_container(seen: Host, lab: Lab) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from labkit.engine import Endpoint, Engine, discovery
-from labkit.errors import ImageNotFoundError, NameTakenError
+from labkit.errors import BadValueError, ImageNotFoundError, NameTakenError
 from labkit.images import is_built, needed_images
 from labkit.lab import Lab
 from labkit.waiting import wait_until
@@ -99,6 +99,11 @@ def test_a_lab_on_podman(podman: Engine) -> None:
         assert db.address("app").startswith("10.77.2.")
         image = lab.build("img", "FROM labkit/base\nRUN echo built > /note\n")
         assert lab.once(image, "cat /note").stdout == "built\n"
+        assert image.build is not None
+        assert image.build.builder == "Podman"
+        assert [step.instruction.split()[0] for step in image.build.steps] == ["FROM", "RUN"]
+        with pytest.raises(BadValueError, match="secret"):
+            lab.build("img", "FROM labkit/base\n", secrets={"token": "hunter2"})
         with pytest.raises(NameTakenError):
             lab.run("base", name="web")
         with pytest.raises(ImageNotFoundError):

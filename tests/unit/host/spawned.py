@@ -23,7 +23,8 @@ class Spawned(RemoteHost):
         def start() -> Transport:
             ours, theirs = socket.socketpair()
             with theirs:
-                argv, end = [sys.executable, "-S", str(agent.__file__)], theirs.fileno()
+                argv = [sys.executable, "-S", str(agent.__file__)]
+                end = theirs.fileno()
                 children.append(subprocess.Popen(argv, stdin=end, stdout=end))
             return SocketTransport(ours)
 

@@ -200,8 +200,8 @@ def test_a_forked_child_starts_its_own(spawned: Spawned) -> None:
             path = random.choice(FILES)
             assert spawned.read(path) == TRUTH[path]
             next(samples)
-        with os.fdopen(reader) as said:
-            assert said.read() == repr([True] * 5)
+        with os.fdopen(reader) as pipe:
+            assert pipe.read() == repr([True] * 5)
         assert os.waitpid(pid, 0)[1] == 0
     assert len(spawned.children) == 1
 
@@ -260,8 +260,8 @@ def test_an_agent_that_talks_nonsense_is_given_up_after_a_second_try() -> None:
     def start() -> Transport:
         ours, theirs = socket.socketpair()
         with theirs:
-            talk, end = [sys.executable, "-c", "input(); print('nonsense')"], theirs.fileno()
-            started.append(subprocess.Popen(talk, stdin=end, stdout=end))
+            talk = [sys.executable, "-c", "input(); print('nonsense')"]
+            started.append(subprocess.Popen(talk, stdin=theirs.fileno(), stdout=theirs.fileno()))
         return SocketTransport(ours)
 
     with (
