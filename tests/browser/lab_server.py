@@ -121,7 +121,8 @@ def lab_server() -> Iterator[LabServer]:
 def containers_of(owners: set[int]) -> list[str]:
     """The names of the containers on the engine that these processes' labs have made."""
     found = connect().client.api.containers(all=True, filters={"label": [OWNER]})
-    return [one["Names"][0] for one in found if int(one["Labels"][OWNER].split("/")[-2]) in owners]
+    # SIGHT/PID/START/LOCK, as `labkit.owner` writes it.
+    return [one["Names"][0] for one in found if int(one["Labels"][OWNER].split("/")[1]) in owners]
 
 
 def wait_until(true: Callable[[], bool], timeout: float) -> None:
