@@ -14,6 +14,11 @@ from labkit.engine.vm import MicroVM
 
 ROOT = Path(__file__).parents[1]
 PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--durations=15"]
+# What takes an emulated engine minutes, and was seen on the other engine, is not among them.
+LIVE = (
+    "bad_input", "cleanup", "discovery", "exec", "frames", "images", "inspect", "instruments",
+    "lab", "lab_objects", "readers", "show",
+)  # fmt: skip
 SOLUTIONS = """
 import sys
 from pathlib import Path
@@ -44,9 +49,10 @@ class SecondEngine:
         """What pytest says of the library's live tests.
 
         Left out are those for root, which start engines of other kinds or want a second user of a
-        Unix socket: that is the same wherever it runs.
+        Unix socket, and what tells nothing of the engine: that is the same wherever it runs.
         """
-        return self._run(*PYTEST, "-m", "not root", "tests/live")
+        files = [f"tests/live/test_{name}.py" for name in LIVE]
+        return self._run(*PYTEST, "-m", "not root", *files)
 
     def chapter(self) -> str:
         """What nbval says of a chapter."""

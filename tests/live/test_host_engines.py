@@ -70,7 +70,9 @@ def test_an_engine_restarted_under_its_lab(other_engine: OtherEngine, toolbox_ta
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             looked_at(probe, lab, "again")
-        assert [one.category for one in caught] == [HostRestartedWarning]
+        # The SDK leaves its sockets to the garbage collector where an engine is gone.
+        ours = [one.category for one in caught if one.category is not ResourceWarning]
+        assert ours == [HostRestartedWarning]
         probe.close()
 
 

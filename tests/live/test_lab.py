@@ -36,7 +36,7 @@ def test_exec_that_takes_too_long_is_killed_for_real(lab: Lab) -> None:
     with pytest.raises(ExecTimeoutError) as raised:
         # It ignores TERM, and has a child; both must go.
         box.exec("sh -c \"trap '' TERM; echo begun; sleep 987 & wait; sleep 987\"", timeout=0.7)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15  # an emulated engine is slow
     assert "begun" in raised.value.seen
     wait_until(lambda: len(box.processes()) == 1, timeout=3, what="the end of the command")
     assert [p.cmdline for p in box.processes()] == [("sleep", "infinity")]

@@ -211,8 +211,8 @@ def test_a_pods_labs_live_with_it_and_go_with_the_next(engine: Engine, tmp_path:
 def test_an_image_built_on_an_image_of_the_same_lab(engine: Engine) -> None:
     with Lab(engine=engine) as lab:
         below = lab.build("below", "FROM labkit/base\nENV A=1\n")
-        middle = lab.build("middle", f"FROM {below.id}\nENV B=1\n")
-        lab.build("above", f"FROM {middle.id}\nENV C=1\n")
+        middle = lab.build("middle", f"FROM {below.name}\nENV B=1\n")
+        lab.build("above", f"FROM {middle.name}\nENV C=1\n")
         assert len(remains(engine, [lab.id])) >= 3
     assert remains(engine, [lab.id]) == []
 
@@ -220,7 +220,7 @@ def test_an_image_built_on_an_image_of_the_same_lab(engine: Engine) -> None:
 def test_an_image_on_which_another_labs_image_stands_goes_with_that_one(engine: Engine) -> None:
     with Lab(engine=engine) as first, Lab(engine=engine) as second:
         below = first.build("below", "FROM labkit/base\nENV A=1\n")
-        above = second.build("above", f"FROM {below.id}\nENV B=1\n")
+        above = second.build("above", f"FROM {below.docker.tags[0]}\nENV B=1\n")
         first.close()
         assert not [tag for tag in below.docker.tags if tag in tags(engine)]
         assert second.once(above, "env").stdout.count("A=1")
