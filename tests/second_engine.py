@@ -14,11 +14,8 @@ from labkit.engine.vm import MicroVM
 
 ROOT = Path(__file__).parents[1]
 PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--durations=15"]
-# What takes an emulated engine minutes, and was seen on the other engine, is not among them.
-LIVE = (
-    "bad_input", "cleanup", "discovery", "exec", "frames", "images", "inspect", "instruments",
-    "lab", "lab_objects", "readers", "show",
-)  # fmt: skip
+# The others run on the same engine in `tests/desktop`, seen through the probe.
+LIVE = ("exec", "inspect", "instruments", "readers")
 SOLUTIONS = """
 import sys
 from pathlib import Path
