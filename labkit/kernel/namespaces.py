@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,10 +29,16 @@ class Namespace:
 
         Raises `BadValueError` where the text has another form or names no kind of `KINDS`.
         """
-        match = re.fullmatch(r"([a-z]+):\[([0-9]+)\]", text)
-        if match is None or match[1] not in KINDS:
-            raise malformed("a namespace such as net:[4026531833]", text)
-        return cls(match[1], int(match[2]))
+        return _parsed(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> Namespace:
+    """Kept, because a machine's processes share most of their namespaces."""
+    match = re.fullmatch(r"([a-z]+):\[([0-9]+)\]", text)
+    if match is None or match[1] not in KINDS:
+        raise malformed("a namespace such as net:[4026531833]", text)
+    return Namespace(match[1], int(match[2]))
 
 
 class Namespaces(Mapping[str, Namespace]):
