@@ -24,7 +24,7 @@ def main() -> int:
                 python("import labkit"),
                 sdk,
                 rounds=ROUNDS,
-                at_most=1.5,
+                at_most=0.25,
             ),
             # What `lab = labkit.Lab()` loads before it speaks to an engine, the SDK included.
             compare(

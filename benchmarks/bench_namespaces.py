@@ -37,14 +37,14 @@ def main() -> int:
                     timed(lambda: read_namespace_table(local)),
                     theirs,
                     rounds=ROUNDS,
-                    at_most=1.0,
+                    at_most=0.4,
                 ),
                 compare(
                     "the same through the probe : lsns",
                     timed(lambda: read_namespace_table(probe)),
                     theirs,
                     rounds=ROUNDS,
-                    at_most=3.0,
+                    at_most=0.4,
                 ),
             ]
             # A table that lacks something would be quick for nothing.

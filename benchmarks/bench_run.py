@@ -41,7 +41,7 @@ def main() -> int:
                     timed(with_labkit),
                     timed(with_docker_py),
                     rounds=30,
-                    at_most=1.05,
+                    at_most=1.02,
                 ),
                 compare(
                     "exec : docker-py's exec_run",
