@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
+from closing_line import passed
 from second_engine import SecondEngine
-
-
-def passed(said: str) -> int:
-    """How many tests passed, by pytest's closing line."""
-    closing = said.strip().splitlines()[-1]
-    print(closing)
-    counted = re.search(r"(\d+) passed", closing)
-    assert counted is not None
-    return int(counted[1])
 
 
 @pytest.mark.timeout(1200)

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 
 import pytest
+from closing_line import passed
 from desktop import ROOT, Desktop
 
 # In this order: sockets that the SDK leaves in one are collected, and forgiven, in the next.
@@ -35,15 +35,6 @@ OFTEN = (
     "tests/live/test_show.py::test_the_matrix_is_the_same_for_new_containers",
 )
 CHAPTER = ROOT / "notebooks/00_start_here.ipynb"
-
-
-def passed(said: str) -> int:
-    """How many tests passed, by pytest's closing line."""
-    closing = said.strip().splitlines()[-1]
-    print(closing)
-    counted = re.search(r"(\d+) passed", closing)
-    assert counted is not None
-    return int(counted[1])
 
 
 @pytest.mark.timeout(1200)

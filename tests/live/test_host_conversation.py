@@ -9,13 +9,14 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
 import pytest
 from bad_requests import BAD
+from interrupting import interrupted
 
 from labkit.engine import Engine, VmEngine
 from labkit.errors import BadValueError, HostError
@@ -58,31 +59,6 @@ def agent_of(host: Host) -> int:
 def commands(host: Host) -> list[int]:
     found = host.sweep(read=["cmdline"])
     return [pid for pid, seen in found.items() if seen["cmdline"] == MARK.replace(" ", "\0") + "\0"]
-
-
-def interrupted(action: Callable[[], object], *, seconds: float) -> bool:
-    """Do something, with an interrupt at a random moment; whether it came before the end."""
-    over = threading.Event()
-
-    def press() -> None:
-        if not over.wait(random.random() * seconds):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    presser = threading.Thread(target=press)
-    try:
-        presser.start()
-        try:
-            action()
-        finally:
-            over.set()
-            presser.join()
-            for _ in range(100):  # let one that is on its way arrive
-                pass
-    except KeyboardInterrupt:
-        over.set()
-        presser.join()
-        return True
-    return False
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from interrupting import interrupted
 from spawned import Spawned
 
 from labkit.errors import HostError
@@ -33,31 +33,6 @@ TRUTH = {path: Path(path).read_text() for path in FILES}
 
 def children(host: Spawned) -> list[psutil.Process]:
     return psutil.Process(host.agent_pid).children(recursive=True)
-
-
-def interrupted(action: Callable[[], object], *, seconds: float) -> bool:
-    """Do something with an interrupt at a random moment of the next seconds; whether it came."""
-    over = threading.Event()
-
-    def press() -> None:
-        if not over.wait(random.random() * seconds):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    presser = threading.Thread(target=press)
-    try:
-        presser.start()
-        try:
-            action()
-        finally:
-            over.set()
-            presser.join()
-            for _ in range(100):  # let one that is on its way arrive
-                pass
-    except KeyboardInterrupt:
-        over.set()
-        presser.join()
-        return True
-    return False
 
 
 def test_after_an_interrupt_every_answer_is_the_one_asked_for(spawned: Spawned) -> None:
