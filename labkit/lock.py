@@ -35,6 +35,18 @@ def locked(
         os.close(fd)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock `path`."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _taken(fd)
+    finally:
+        os.close(fd)
+
+
 def _taken(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

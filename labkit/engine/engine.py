@@ -51,8 +51,6 @@ os.register_at_fork(after_in_child=_forget_connections_in_a_fork)
 class Engine(Tabular):
     """A Docker-compatible engine that answers."""
 
-    forwards_ports = False  # whether a published port is this machine's only once it is forwarded
-
     def __init__(self, kind: str, endpoint: Endpoint, *, tried: Sequence[Attempt] = ()) -> None:
         self.kind = kind  # "docker", "private" or "vm"
         self.endpoint = endpoint

@@ -24,8 +24,6 @@ def the_vm() -> MicroVM:
 class VmEngine(Engine):
     """The engine of a micro-VM that runs."""
 
-    forwards_ports = True
-
     def __init__(self, vm: MicroVM, endpoint: Endpoint, *, tried: Sequence[Attempt] = ()) -> None:
         super().__init__("vm", endpoint, tried=tried)
         self.vm = vm
@@ -45,14 +43,6 @@ class VmEngine(Engine):
     @property
     def sight(self) -> str:
         return GuestHost.how
-
-    @property
-    def publish_address(self) -> str:
-        return "127.0.0.1"  # of the guest: QEMU leads there from our own
-
-    def reach(self, port: int, protocol: str = "tcp", *, bound_to: str = "") -> tuple[str, int]:
-        """Forward a port of the guest's to loopback: the same one, if that is free."""
-        return "127.0.0.1", self.vm.publish(port, protocol, bound_to=bound_to)
 
 
 def start_vm(*, tried: Sequence[Attempt] = (), **options: Any) -> VmEngine:

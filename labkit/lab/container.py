@@ -46,11 +46,6 @@ class Container(inspect.Container):
         """Start it, for the first time or again. Shell: `docker start`."""
         with self._doing("start"):
             self.docker.start()
-        if self.engine.forwards_ports and self.docker.attrs["HostConfig"].get("PortBindings"):
-            # The machine's own process does so as well (engine/vm/publish.py), a moment later.
-            for port, bindings in self.inspect()["NetworkSettings"]["Ports"].items():
-                if bindings:
-                    self.published(port)
         return self
 
     def stop(self, *, timeout: int = 10) -> Container:

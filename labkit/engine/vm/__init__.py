@@ -4,12 +4,10 @@ from .base import KvmWarning, build_base, choose_machine
 from .image import Image, build_image, find_image
 from .machine import MEMORY, Machine, find_qemu, why_not_kvm
 from .microvm import MicroVM, SnapshotWarning
-from .qmp import Forward
 from .snapshot import Preparation, Snapshot, find_snapshot
 
 __all__ = [
     "MEMORY",
-    "Forward",
     "Image",
     "KvmWarning",
     "Machine",

@@ -1,34 +1,31 @@
-"""A guest that boots, and answers: its engine over HTTPS, its runner for our programs."""
+"""A guest that boots, and answers: its engine, and its runner for our programs."""
 
 from __future__ import annotations
 
-import http.client
+import os
+import socket
 import subprocess
-from collections.abc import Callable
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from labkit.detached import detach
 from labkit.engine.endpoint import Endpoint
-from labkit.errors import (
-    EngineError,
-    EngineGoneError,
-    EngineRefusedError,
-    LabError,
-)
+from labkit.errors import EngineError
+from labkit.lock import is_locked
 from labkit.waiting import wait_until
 
-from . import cpio, process
+from . import forwarder, process
 from .image import Image
 from .machine import Machine
-from .rootfs import GUEST
 from .runner import GuestRunner
-from .tls import SERVER, certificates, client_context
 
+SOCKET_PATH_MAX = 107
 BOOT_TIMEOUT = 180.0  # seconds; about 10 under emulation on an idle CPU
 
 
 def cold_boot(
     folder: Path,
-    cache: Path,
     image: Image,
     machine: Machine,
     disk: str,
@@ -37,49 +34,48 @@ def cold_boot(
     durable: bool,
     memory: Path | None = None,
 ) -> None:
-    """Start QEMU in `folder` from the image's kernel; the guest's keys ride on the initramfs."""
-    tls = certificates(cache)
-    secrets = {f"labkit/{name}": (cpio.SECRET, (tls / name).read_bytes()) for name in SERVER}
-    secrets["labkit/runner.py"] = (cpio.FILE, (GUEST / "runner.py").read_bytes())
-    initrd = folder / "initrd"
-    initrd.touch(mode=0o600)
-    initrd.write_bytes(image.initrd.read_bytes() + cpio.archive(secrets))
+    """Start QEMU in `folder` from the image's kernel."""
     argv = [
         machine.qemu,
         *machine.devices(disk, network=network, durable=durable),
         *machine.memory_object(memory, private=False),
-        *machine.boot(image, "initrd"),
+        *machine.boot(image),
     ]
     process.spawn(folder, argv)
 
-    def up() -> bool:
+
+def place_for_sockets(folder: Path) -> Path:
+    """Where the sockets of the machine in `folder` can be: a path has 107 bytes at most, unix(7)."""
+    longest = folder / f"{forwarder.ENGINE}.new"
+    if len(os.fsencode(longest)) < SOCKET_PATH_MAX:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="labkit-vm-"))
+
+
+def follow(folder: Path, sockets: Path) -> None:
+    """Start what leads into the guest, unless it is there: see `forwarder`."""
+    if not is_locked(folder / forwarder.LOCK):
+        for name in (forwarder.ENGINE, forwarder.RUNNER):  # of one that was killed
+            (sockets / name).unlink(missing_ok=True)
+        detach("labkit.engine.vm.forwarder", str(folder), str(sockets), environ=os.environ)
+
+
+def wait_answering(folder: Path, sockets: Path, *, timeout: float) -> tuple[Endpoint, GuestRunner]:
+    """Wait for the guest's engine and runner, and return where they are."""
+    endpoint = Endpoint(f"unix://{sockets / forwarder.ENGINE}")
+    runner = GuestRunner(sockets / forwarder.RUNNER)
+
+    def answers() -> bool:
         process.assert_running(folder)
-        return b"labkit: guest up" in (folder / process.SERIAL).read_bytes()
+        return runner.path.exists() and _pings(sockets / forwarder.ENGINE)
 
-    # QEMU accepts for a guest that is not up yet, and a connection made then hangs for seconds.
+    follow(folder, sockets)
     wait_until(
-        up, timeout=BOOT_TIMEOUT, what="the guest to boot", saw=lambda: process.log_tail(folder)
-    )
-
-
-def wait_answering(folder: Path, cache: Path, *, timeout: float) -> tuple[Endpoint, GuestRunner]:
-    """Wait for the guest's engine and runner, set the clock, and return where they are."""
-    engine_port, runner_port = process.entrances(folder)
-    endpoint = Endpoint(f"tcp://127.0.0.1:{engine_port}", str(certificates(cache)))
-    runner = GuestRunner(runner_port, certificates(cache))
-    wait_until(
-        _answers(folder, lambda: runner.set_clock_and_reseed(timeout=10)),
-        timeout=timeout,
-        what="the guest to answer",
-        saw=lambda: process.log_tail(folder),
-        interval=0.1,
-    )
-    wait_until(
-        _answers(folder, lambda: _ping(endpoint)),
+        answers,
         timeout=timeout,
         what="the guest's engine to answer",
         saw=lambda: process.log_tail(folder),
-        interval=0.1,
+        interval=0.02,
     )
     return endpoint, runner
 
@@ -111,46 +107,11 @@ def overlay(backing: Path, disk: Path) -> None:
         )
 
 
-def _answers(folder: Path, question: Callable[[], object]) -> Callable[[], bool]:
-    def ask() -> bool:
-        process.assert_running(folder)
-        try:
-            question()
-        except LabError:
-            return False
-        return True
-
-    return ask
-
-
-def _ping(endpoint: Endpoint) -> None:
-    _request(endpoint, "GET", "/_ping", timeout=10)
-
-
-def _request(endpoint: Endpoint, method: str, path: str, *, timeout: float) -> bytes:
-    """Ask the guest's engine, with nothing between it and us: no proxy, no bundle of authorities.
-
-    The SDK would heed both, from the environment, even for our own loopback.
-    """
-    context = client_context(Path(str(endpoint.cert_path)))
-    port = int(endpoint.url.rpartition(":")[2])
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
-    try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        said = answer.read()
-    except (OSError, http.client.HTTPException) as err:
-        raise EngineGoneError(
-            "The micro-VM's engine does not answer.",
-            seen=str(err),
-            do="look at serial.log in the machine's folder",
-        ) from err
-    finally:
-        connection.close()
-    if answer.status >= 400:
-        raise EngineRefusedError(
-            f"The micro-VM's engine refused {method} {path}.",
-            seen=said.decode()[:300],
-            do="look at serial.log",
-        )
-    return said
+def _pings(path: Path) -> bool:
+    """Whether an engine answers; the SDK takes longer to be imported than this takes."""
+    with socket.socket(socket.AF_UNIX) as end, suppress(OSError):
+        end.settimeout(10)
+        end.connect(str(path))
+        end.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+        return b" 200 " in end.recv(64)
+    return False

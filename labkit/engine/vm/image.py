@@ -21,7 +21,7 @@ from labkit.debian import ARCHITECTURES
 from labkit.errors import DiskFullError
 from labkit.lock import locked
 
-from . import rootfs
+from . import mux, rootfs
 
 PACKAGES = (
     "docker.io",
@@ -71,7 +71,8 @@ class Image:
 def recipe() -> str:
     """Return the hash of what decides an image, but for the versions of the packages."""
     digest = hashlib.sha256(repr((debian.SUITE, platform.machine())).encode())
-    for file in (*sorted(rootfs.GUEST.iterdir()), Path(__file__), Path(rootfs.__file__)):
+    ours = (Path(module) for module in (__file__, rootfs.__file__, mux.__file__))
+    for file in (*sorted(rootfs.GUEST.iterdir()), *ours):
         if file.is_file():
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]

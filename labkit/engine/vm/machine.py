@@ -21,6 +21,7 @@ from labkit.errors import EngineError, MissingToolError
 from labkit.linux import need_linux
 
 from .image import Image
+from .forwarder import WIRE
 from .qmp import SOCKET
 
 OLDEST = (6, 2)  # Ubuntu 22.04's; tested with 7.2 and 10.0
@@ -29,10 +30,6 @@ MEMORY_LEAST = 384  # below it the kernel kills the engine
 # MiB of translated code under emulation. QEMU's own choice is 1 GiB; a session with a few
 # `docker run` fills 170, and what does not fit is translated again.
 TB_SIZE = 192
-ENGINE_PORT = 2376
-RUNNER_PORT = 2377
-# Where a forwarded port leads in the guest: to its network card, or its loopback.
-CARD, LOOPBACK = "10.0.2.15", "127.0.0.1"
 COMMAND_LINE = "console={console} quiet panic=-1"
 # Emulated, a page walk of five levels and the mitigations of real CPUs' faults cost time for
 # nothing; `tsc=reliable` keeps the kernel from reading a slow emulated timer for the time; and
@@ -112,12 +109,9 @@ class Machine:
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
     def devices(self, disk: str, *, network: bool, durable: bool) -> list[str]:
-        """The arguments that make the machine: board, CPUs, disk, network card, serial line."""
+        """The arguments that make the machine: board, CPUs, disk, network card, serial lines."""
         board, _, emulated = _TARGETS[platform.machine()]
         kvm = self.accelerator == "kvm"
-        entrances = "".join(
-            f",hostfwd=tcp:127.0.0.1:0-{CARD}:{port}" for port in (ENGINE_PORT, RUNNER_PORT)
-        )
         return [
             "-name",
             "labkit-vm",
@@ -143,9 +137,16 @@ class Machine:
             "-device",
             "virtio-blk-pci,drive=disk",
             "-netdev",
-            f"user,id=net,ipv6=off,restrict={'off' if network else 'on'}{entrances}",
+            f"user,id=net,ipv6=off,restrict={'off' if network else 'on'}",
             "-device",
             "virtio-net-pci,netdev=net,romfile=",
+            # All that leads into the guest is carried over a serial port: see `mux`.
+            "-chardev",
+            f"socket,id=wire,path={WIRE},server=on,wait=off",
+            "-device",
+            "virtio-serial-pci",
+            "-device",
+            "virtserialport,chardev=wire,name=labkit",
             "-serial",
             "file:serial.log",
             "-qmp",
@@ -164,14 +165,14 @@ class Machine:
             f"share={'off' if private else 'on'}",
         ]
 
-    def boot(self, image: Image, initrd: str) -> list[str]:
+    def boot(self, image: Image) -> list[str]:
         """The arguments for a cold boot."""
         _, console, _ = _TARGETS[platform.machine()]
         return [
             "-kernel",
             str(image.kernel),
             "-initrd",
-            initrd,
+            str(image.initrd),
             "-append",
             COMMAND_LINE.format(console=console) + (EMULATED if self.accelerator == "tcg" else ""),
         ]

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import warnings
 from pathlib import Path
 from typing import Literal
 
-from labkit.detached import detach
 from labkit.engine.endpoint import Endpoint
-from labkit.errors import EngineError, EngineGoneError, EngineRefusedError, LabError
+from labkit.errors import EngineError, EngineGoneError, LabError
 from labkit.lock import locked
 
 from . import boot, process, snapshot
 from .base import build_base
 from .image import Image, Progress
-from .machine import CARD, LOOPBACK, MEMORY, Machine, find_qemu
-from .qmp import Forward, monitor
+from .forwarder import ENGINE, RUNNER
+from .machine import MEMORY, Machine, find_qemu
 from .runner import GuestRunner
-from .tls import certificates
 
 START_TIMEOUT = 700.0  # seconds: another process may be building the image
 STOP_TIMEOUT = 30.0
@@ -75,7 +72,7 @@ class MicroVM:
             ) from err
         with locked(self.folder / "lock", timeout=START_TIMEOUT):
             if process.pid(self.folder) and (self.folder / RECORD).exists():
-                process.assert_running(self.folder)
+                self._heal()
                 return self.endpoint
             process.kill(self.folder)  # of a start that was killed half way
             self._forget()
@@ -86,14 +83,14 @@ class MicroVM:
                 accelerator=accelerator,
                 on_progress=on_progress,
             )
+            sockets = boot.place_for_sockets(self.folder)
             try:
-                endpoint, runner = self._run(machine, image, base, network=network, keep=keep)
+                endpoint = self._run(machine, image, base, sockets, network=network, keep=keep)
             except BaseException:
                 process.kill(self.folder)
                 raise
             record = {
-                "url": endpoint.url,
-                "runner": runner.port,
+                "sockets": str(sockets),
                 "keep": keep,
                 "network": network,
                 "accelerator": machine.accelerator,
@@ -101,20 +98,27 @@ class MicroVM:
                 "cpus": machine.cpus,
             }
             (self.folder / RECORD).write_text(json.dumps(record))
-            self._follow()
             return endpoint
 
     def _run(
-        self, machine: Machine, image: Image, base: snapshot.Snapshot, *, network: bool, keep: bool
-    ) -> tuple[Endpoint, GuestRunner]:
+        self,
+        machine: Machine,
+        image: Image,
+        base: snapshot.Snapshot,
+        sockets: Path,
+        *,
+        network: bool,
+        keep: bool,
+    ) -> Endpoint:
         name = KEPT if keep else DISK
         disk = self.folder / name
         if not disk.exists():
             boot.overlay(base.disk, disk)
         if not keep:
             try:
+                boot.follow(self.folder, sockets)  # it starts while the snapshot is loaded
                 base.load(self.folder, machine, name, network=network)
-                return boot.wait_answering(self.folder, self.cache, timeout=RESTORE_TIMEOUT)
+                return boot.wait_answering(self.folder, sockets, timeout=RESTORE_TIMEOUT)[0]
             except LabError as err:
                 process.kill(self.folder)
                 base.discard()
@@ -125,12 +129,13 @@ class MicroVM:
                 )
                 self._forget()
                 boot.overlay(base.disk, disk)
-        boot.cold_boot(self.folder, self.cache, image, machine, name, network=network, durable=keep)
-        return boot.wait_answering(self.folder, self.cache, timeout=boot.BOOT_TIMEOUT)
+        boot.cold_boot(self.folder, image, machine, name, network=network, durable=keep)
+        return boot.wait_answering(self.folder, sockets, timeout=boot.BOOT_TIMEOUT)[0]
 
-    def _follow(self) -> None:
-        """Start the process that forwards what containers publish; see `publish`."""
-        detach("labkit.engine.vm.publish", str(self.folder), str(self.cache), environ=os.environ)
+    def _heal(self) -> None:
+        """Have an engine that answers: the guest starts its own anew, we what leads there."""
+        process.assert_running(self.folder)
+        boot.wait_answering(self.folder, self._sockets, timeout=RESTORE_TIMEOUT)
 
     # --- using -------------------------------------------------------------------------------
 
@@ -140,65 +145,17 @@ class MicroVM:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the guest's engine listens, with the folder of our client certificate."""
-        return Endpoint(str(self._record()["url"]), str(certificates(self.cache)))
+        """Where the guest's engine listens."""
+        return Endpoint(f"unix://{self._sockets / ENGINE}")
 
     @property
     def runner(self) -> GuestRunner:
         """The guest's runner, which runs a Python program in the guest."""
-        return GuestRunner(int(str(self._record()["runner"])), certificates(self.cache))
+        return GuestRunner(self._sockets / RUNNER)
 
-    def forward(
-        self,
-        guest_port: int,
-        protocol: str = "tcp",
-        *,
-        host_port: int = 0,
-        guest_address: str = CARD,
-    ) -> int:
-        """Let a loopback port of this machine lead to a port of the guest; return its number.
-
-        `host_port` 0 takes any free one. Asked twice, it answers the same. Raises
-        `EngineRefusedError` if the port is taken. The same: `hostfwd_add` in QEMU's monitor.
-        """
-        there = (protocol, guest_address, guest_port)
-        with locked(self.folder / "forward.lock", timeout=30), monitor(self.folder) as qemu:
-            before = qemu.forwards()
-            for known in before:
-                if known.there == there and host_port in (0, known.host_port):
-                    return known.host_port
-            said = qemu.human(
-                f"hostfwd_add net {protocol}:127.0.0.1:{host_port}-{guest_address}:{guest_port}"
-            )
-            new = [f.host_port for f in qemu.forwards() if f not in before]
-        if not new:
-            raise EngineRefusedError(
-                f"Port {host_port} cannot be forwarded to the micro-VM.",
-                seen=said.strip(),
-                do="choose another port, or none (0)",
-            )
-        return new[0]
-
-    def publish(self, port: int, protocol: str = "tcp", *, bound_to: str = "") -> int:
-        """Forward a port that a container publishes: by its own number, if that is free.
-
-        What is bound to the guest's loopback alone is reached there.
-        """
-        address = LOOPBACK if bound_to.startswith("127.") else CARD
-        try:
-            return self.forward(port, protocol, host_port=port, guest_address=address)
-        except EngineRefusedError:
-            return self.forward(port, protocol, guest_address=address)
-
-    def unforward(self, host_port: int, protocol: str = "tcp") -> None:
-        """Take a forwarded port back (`hostfwd_remove`)."""
-        with locked(self.folder / "forward.lock", timeout=30), monitor(self.folder) as qemu:
-            qemu.human(f"hostfwd_remove net {protocol}:127.0.0.1:{host_port}")
-
-    def forwards(self) -> list[Forward]:
-        """The forwarded ports, the two entrances among them."""
-        with monitor(self.folder) as qemu:
-            return qemu.forwards()
+    @property
+    def _sockets(self) -> Path:
+        return Path(str(self._record()["sockets"]))
 
     # --- stopping ----------------------------------------------------------------------------
 
@@ -221,6 +178,8 @@ class MicroVM:
                         stacklevel=2,
                     )
             process.kill(self.folder)
+            if (sockets := Path(str(record.get("sockets", self.folder)))) != self.folder:
+                shutil.rmtree(sockets, ignore_errors=True)
             self._forget()
         return ran
 
@@ -241,5 +200,5 @@ class MicroVM:
         return record
 
     def _forget(self) -> None:
-        for name in (RECORD, DISK, "state", "initrd", process.PID_FILE, "qmp.sock"):
+        for name in (RECORD, DISK, "state", process.PID_FILE, "qmp.sock", "wire.sock"):
             (self.folder / name).unlink(missing_ok=True)

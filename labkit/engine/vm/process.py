@@ -11,7 +11,7 @@ import psutil
 from labkit.errors import EngineError, EngineGoneError, WaitTimeoutError
 from labkit.waiting import wait_until
 
-from .machine import ENGINE_PORT, RUNNER_PORT
+from .forwarder import WIRE
 from .qmp import SOCKET, monitor
 
 PID_FILE = "qemu.pid"
@@ -22,7 +22,7 @@ _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 def spawn(folder: Path, argv: list[str]) -> None:
     """Start QEMU with `folder` as its working directory and wait for its monitor."""
-    for name in (PID_FILE, SOCKET, SERIAL):
+    for name in (PID_FILE, SOCKET, WIRE, SERIAL):
         (folder / name).unlink(missing_ok=True)
     # Its own session: Ctrl-C in a terminal and the end of a notebook are not its business.
     number = os.posix_spawn(
@@ -99,13 +99,6 @@ def _has_ended(folder: Path) -> bool:
 
 def _recorded(folder: Path) -> psutil.Process:
     return psutil.Process(int((folder / PID_FILE).read_text()))
-
-
-def entrances(folder: Path) -> tuple[int, int]:
-    """Return the loopback ports that lead to the guest's engine and to its runner."""
-    with monitor(folder) as qemu:
-        ports = {f.guest_port: f.host_port for f in qemu.forwards()}
-    return ports[ENGINE_PORT], ports[RUNNER_PORT]
 
 
 def assert_alive(folder: Path) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
@@ -21,21 +19,6 @@ from labkit.errors import EngineGoneError, EngineRefusedError
 
 SOCKET = "qmp.sock"
 TIMEOUT = 30.0  # seconds that one answer may take
-
-
-@dataclass(frozen=True)
-class Forward:
-    """A port of the guest's and the loopback port of this machine that leads to it."""
-
-    protocol: str  # tcp or udp
-    host_port: int
-    guest_address: str
-    guest_port: int
-
-    @property
-    def there(self) -> tuple[str, str, int]:
-        """Where it leads."""
-        return self.protocol, self.guest_address, self.guest_port
 
 
 class Qmp:
@@ -72,22 +55,6 @@ class Qmp:
                     do="see qemu.log in the machine's folder",
                 )
         return answer["return"]
-
-    def human(self, line: str) -> str:
-        """Execute a command of the human monitor and return what it prints."""
-        return str(self.command("human-monitor-command", **{"command-line": line}))
-
-    def forwards(self) -> list[Forward]:
-        """Return the forwarded ports (`info usernet`)."""
-        rows = re.findall(
-            r"^\s*(TCP|UDP)\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)\s+(\S+)\s+(\d+)",
-            self.human("info usernet"),
-            re.MULTILINE,
-        )
-        return [
-            Forward(protocol.lower(), int(host), address, int(guest))
-            for protocol, host, address, guest in rows
-        ]
 
 
 @contextmanager

@@ -78,6 +78,14 @@ STRIPPED = (
     "usr/lib/python3.13/idlelib",
     "boot",
 )
+# What of ours is in the guest, and where.
+PROGRAMS = {
+    "init": "usr/sbin/init",
+    "halt": "usr/sbin/labkit-halt",
+    "publish": "usr/sbin/labkit-publish",
+    "entrance.py": "usr/lib/labkit/entrance.py",
+    "../mux.py": "usr/lib/labkit/mux.py",
+}
 GROUPS = ("root:x:0:", "tty:x:5:", "docker:x:101:", "nogroup:x:65534:")
 USERS = ("root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/nonexistent:/bin/false")
 
@@ -121,7 +129,7 @@ def initrd(root: Path, release: str) -> bytes:
         "bin/busybox": (cpio.PROGRAM, (root / "usr/bin/busybox").read_bytes()),
         "modules": (cpio.FILE, "\n".join(f"{name}.ko" for name in order).encode()),
         **{f"{name}.ko": (cpio.FILE, paths[name].read_bytes()) for name in order},
-        **{f"{folder}/.keep": (cpio.FILE, b"") for folder in ("dev", "root", "labkit")},
+        **{f"{folder}/.keep": (cpio.FILE, b"") for folder in ("dev", "root")},
     }
     return cpio.archive(entries)
 
@@ -164,9 +172,12 @@ def configure(root: Path) -> None:
     for name, text in texts.items():
         (root / name).write_text(text)
     _compile_python(root)
-    for name in ("init", "halt"):
-        target = root / ("usr/sbin/init" if name == "init" else "usr/sbin/labkit-halt")
+    # The kernel loads modules by this path alone, /proc/sys/kernel/modprobe.
+    (root / "usr/sbin/modprobe").symlink_to("../bin/busybox")
+    for name, place in PROGRAMS.items():
+        target = root / place
         target.unlink(missing_ok=True)
+        target.parent.mkdir(exist_ok=True)
         target.write_bytes((GUEST / name).read_bytes())
         target.chmod(0o755)
 

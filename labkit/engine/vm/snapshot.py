@@ -24,7 +24,6 @@ from . import boot, process
 from .image import Image, Progress
 from .machine import Machine
 from .qmp import Qmp, monitor
-from .tls import certificates
 
 LOAD_TIMEOUT = 60.0
 ROOM = 2 << 30  # bytes that a preparation may write to the guest's disk
@@ -176,7 +175,6 @@ def _make(
     boot.overlay(image.disk, made.disk)
     boot.cold_boot(
         work,
-        cache,
         image,
         machine,
         "disk.qcow2",
@@ -184,12 +182,13 @@ def _make(
         durable=False,
         memory=made.memory,
     )
-    endpoint, runner = boot.wait_answering(work, cache, timeout=boot.BOOT_TIMEOUT)
-    if preparation is not None:
-        on_progress("prepare", None)
-        preparation.work(endpoint)
-    on_progress("snapshot", None)
-    runner.run(_WARM)
+    with tempfile.TemporaryDirectory(prefix="labkit-vm-") as sockets:
+        endpoint, runner = boot.wait_answering(work, Path(sockets), timeout=boot.BOOT_TIMEOUT)
+        if preparation is not None:
+            on_progress("prepare", None)
+            preparation.work(endpoint)
+        on_progress("snapshot", None)
+        runner.run(_WARM)
     with monitor(work) as qemu:
         _ignore_shared(qemu)
         qemu.command("stop")
@@ -208,7 +207,6 @@ def _make(
         wait_until(written, timeout=LOAD_TIMEOUT, what="the snapshot to be written")
         qemu.command("quit")
     process.wait_ended(work, timeout=30)
-    (work / "initrd").unlink()
     sizes = {name: (work / name).stat().st_size for name in ("disk.qcow2", "memory", "state")}
     (work / "sizes.json").write_text(json.dumps(sizes))
 
@@ -220,9 +218,7 @@ def _ignore_shared(qemu: Qmp) -> None:
 
 
 def _key(cache: Path, image: Image, machine: Machine) -> str:
-    digest = hashlib.sha256(f"{image.key} {machine.fingerprint()}".encode())
-    digest.update((certificates(cache) / "ca.pem").read_bytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(f"{image.key} {machine.fingerprint()}".encode()).hexdigest()[:16]
 
 
 def _age(state: Path) -> float:

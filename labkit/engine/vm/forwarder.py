@@ -1,0 +1,271 @@
+"""A small detached process at this machine's end of the wire: whatever leads into the guest.
+
+It listens for the engine's and the runner's clients on Unix sockets, and on loopback for whatever
+the guest's containers publish, whoever runs them: the engine asks for each port before it says that
+the container has started. It keeps the guest's clock right, and ends when the machine does.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import WaitTimeoutError
+from labkit.lock import locked
+from labkit.waiting import wait_until
+
+from .mux import READ, Channel, Mux, Watch, WireEnded
+
+WIRE = "wire.sock"
+LOCK = "forwarder.lock"
+ENGINE, RUNNER = "docker.sock", "runner.sock"
+CONNECT_TIMEOUT = 30.0  # seconds
+BACKLOG = 1024  # at most net.core.somaxconn, listen(2)
+HELLO_EVERY = 1.0  # seconds between two attempts to be heard
+CLOCK_EVERY = 20.0
+CLOCK_OFF = 50_000_000  # nanoseconds that the guest's clock may be off
+CLOCK_TRIES = 10
+UDP_IDLE = 60.0  # seconds after which an exchange of datagrams is forgotten
+# What "all addresses" of the guest means here: ours alone, not what others on our network reach.
+OURS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+TAKEN = "address already in use"
+
+
+class Forwarder:
+    """The wire of one machine, and all that is carried over it."""
+
+    def __init__(self, wire: socket.socket, sockets: Path) -> None:
+        self._sockets = sockets
+        self._watch = Watch()
+        wire.setblocking(False)
+        self._mux = Mux(wire, self._watch, on_open=_refuse, on_note=self._told)
+        self._nonce = secrets.token_hex(16)
+        self._heard = False
+        self._clock_tries = 0
+        self._published: dict[int, Listener] = {}
+        self._exchanges: list[Exchange] = []
+
+    def serve(self) -> None:
+        """Be heard, set the clock, and carry; raises WireEnded when the machine ends."""
+        while not self._heard:
+            self._mux.begin_anew(with_zeros=True)
+            self._mux.note({"hello": self._nonce})
+            until = time.monotonic() + HELLO_EVERY
+            while not self._heard and (left := until - time.monotonic()) > 0:
+                self._watch.run_once(left)
+        # A restored guest's random numbers were given out before.
+        self._mux.note({"seed": os.urandom(64).hex()})
+        self._set_clock(tolerated=0)
+        for name, what in (
+            (ENGINE, {"to": "unix", "path": "/run/docker.sock"}),
+            (RUNNER, {"to": "program"}),
+        ):
+            self._listen_here(name, what)
+        tick = time.monotonic() + CLOCK_EVERY
+        while True:
+            self._watch.run_once(max(0.0, tick - time.monotonic()))
+            if (now := time.monotonic()) >= tick:
+                tick = now + CLOCK_EVERY
+                self._clock_tries = 0
+                self._set_clock(tolerated=CLOCK_OFF)
+                for listener in self._published.values():
+                    listener.forget_idle(now)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for listener in self._published.values():
+            listener.close()
+        for name in (ENGINE, RUNNER):
+            (self._sockets / name).unlink(missing_ok=True)
+
+    # --- Unix sockets ----------------------------------------------------------------------------
+
+    def _listen_here(self, name: str, what: dict[str, Any]) -> None:
+        """Listen at a Unix socket; it is there under its name only when it listens."""
+        path = self._sockets / name
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(new))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        self._watch.on(listener, READ, lambda _: self._accept(listener, what))
+        new.rename(path)
+
+    def _accept(self, listener: socket.socket, what: dict[str, Any]) -> None:
+        accept_all(listener, lambda end: self._mux.open(what).join(end))
+
+    # --- notes -----------------------------------------------------------------------------------
+
+    def _told(self, what: dict[str, Any]) -> None:
+        """Hear the guest, which need not be honest: nothing that it says may stop us."""
+        with suppress(KeyError, TypeError, ValueError):
+            if what.get("hello") == self._nonce and not self._heard:
+                self._heard = True
+                for port in what["published"]:
+                    self._publish(port)
+            elif not self._heard:
+                return  # said to another, before us
+            elif "clock" in what:
+                off = abs(time.time_ns() - int(what["clock"]))
+                if off > CLOCK_OFF and self._clock_tries < CLOCK_TRIES:  # it was long under way
+                    self._set_clock(tolerated=0)
+            elif "publish" in what:
+                why = self._publish(what)
+                self._mux.note({"answer": what["publish"], "why": why})
+            elif "unpublish" in what and (port := self._published.pop(what["unpublish"], None)):
+                port.close()
+
+    def _set_clock(self, *, tolerated: int) -> None:
+        self._clock_tries += 1
+        self._mux.note({"clock": time.time_ns(), "tolerated": tolerated})
+
+    def _publish(self, port: dict[str, Any]) -> str | None:
+        """Listen for a container's port; return why it cannot be had, if it cannot."""
+        number, protocol, bound_to = int(port["port"]), str(port["protocol"]), str(port["address"])
+        to = {"to": protocol, "address": str(port["to"][0]), "port": int(port["to"][1])}
+        address = OURS.get(bound_to, bound_to)
+        is_ours = address == "::1" or address.startswith("127.")
+        if not is_ours or protocol not in ("tcp", "udp"):
+            return None  # an address of the guest's own; SCTP is none that we could carry
+        try:
+            listener = Listener(self._mux, protocol, address, number, to)
+        except OSError as err:
+            if bound_to == "::" and TAKEN not in str(err).lower():
+                return None  # this machine has no IPv6
+            return (
+                f"listen {protocol} {address}:{number}: {str(err.strerror).lower()}, "
+                "on the machine outside the micro-VM"
+            )
+        self._published[int(port["publish"])] = listener
+        return None
+
+
+class Listener:
+    """A port of this machine that leads to a container's."""
+
+    def __init__(
+        self, mux: Mux, protocol: str, address: str, port: int, to: dict[str, Any]
+    ) -> None:
+        self._mux, self._to = mux, to
+        self._is_udp = protocol == "udp"
+        self._exchanges: dict[Any, Exchange] = {}
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.socket(
+            family, socket.SOCK_DGRAM if self._is_udp else socket.SOCK_STREAM
+        )
+        try:
+            if not self._is_udp:  # connections that are over may still be in TIME_WAIT
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((address, port))
+            if not self._is_udp:
+                self._socket.listen(BACKLOG)
+        except OSError:
+            self._socket.close()
+            raise
+        self._socket.setblocking(False)
+        mux.watch.on(self._socket, READ, self._ready)
+
+    def close(self) -> None:
+        """Stop listening; connections that are open go on, datagrams do not."""
+        self._mux.watch.on(self._socket, 0, self._ready)
+        self._socket.close()
+        for exchange in list(self._exchanges.values()):
+            exchange.channel.reset()
+        self._exchanges.clear()
+
+    def _ready(self, events: int) -> None:
+        if self._is_udp:
+            self._hear_datagrams()
+        else:
+            accept_all(self._socket, lambda end: self._mux.open(self._to).join(end))
+
+    def _hear_datagrams(self) -> None:
+        with suppress(BlockingIOError, ConnectionRefusedError):
+            while True:
+                data, client = self._socket.recvfrom(65536)
+                if client not in self._exchanges:
+                    self._exchanges[client] = Exchange(self._mux, self._socket, client, self._to)
+                self._exchanges[client].hear(data)
+
+    def forget_idle(self, now: float) -> None:
+        """Forget the clients that have fallen silent."""
+        for client, exchange in list(self._exchanges.items()):
+            if exchange.last + UDP_IDLE < now:
+                exchange.channel.reset()
+                del self._exchanges[client]
+
+
+class Exchange:
+    """Datagrams between one client and a container."""
+
+    def __init__(self, mux: Mux, port: socket.socket, client: Any, to: dict[str, Any]) -> None:
+        self._port, self._client = port, client
+        self.last = time.monotonic()
+        self.channel = mux.open({**to, "datagrams": True}, datagrams=True)
+        self.channel.join_call(self._deliver)
+
+    def hear(self, data: bytes) -> None:
+        self.last = time.monotonic()
+        self.channel.send(data)
+
+    def _deliver(self, data: bytes) -> None:
+        self.last = time.monotonic()
+        with suppress(OSError):  # a datagram may be lost
+            self._port.sendto(data, self._client)
+
+
+def accept_all(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    """Serve all clients that wait."""
+    with suppress(BlockingIOError, ConnectionAbortedError):
+        while True:
+            end, _ = listener.accept()
+            if end.family != socket.AF_UNIX:
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            serve(end)
+
+
+def _refuse(channel: Channel, what: dict[str, Any]) -> None:
+    """Refuse what the guest opens: nothing here is for it."""
+    channel.reset()
+
+
+def connect(folder: Path) -> socket.socket:
+    """Connect to the wire of the machine in this folder."""
+    # A Unix socket's path has 107 bytes at most, unix(7); through the folder's descriptor it fits.
+    wire = socket.socket(socket.AF_UNIX)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+    def connected() -> bool:  # the machine may be about to start
+        with suppress(OSError):
+            wire.connect(f"/proc/self/fd/{fd}/{WIRE}")
+            return True
+        return False
+
+    try:
+        wait_until(connected, timeout=CONNECT_TIMEOUT, what="the machine", interval=0.01)
+    finally:
+        os.close(fd)
+    return wire
+
+
+def main(folder: Path, sockets: Path) -> None:
+    """Forward for one machine to its end."""
+    with (
+        suppress(WaitTimeoutError, WireEnded, ConnectionError),
+        locked(folder / LOCK, timeout=1),  # another one serves
+        connect(folder) as wire,
+        closing(Forwarder(wire, sockets)) as forwarder,
+    ):
+        forwarder.serve()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
