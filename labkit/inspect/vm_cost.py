@@ -76,16 +76,17 @@ def prepare(*, on_message: Callable[[str], object] = print) -> str | None:
 def start(how: Literal["cold boot", "restore"]) -> Start:
     """Start a machine, ask it who it is, weigh it, and end it. Raises as `MicroVM.start` does."""
     image, machine, base = build_base(_cache(), on_progress=_silent)
-    with _folder() as folder:
+    with _folder() as folder, boot.sockets_for(folder) as sockets:
         begin = time.perf_counter()
         boot.overlay(base.disk, folder / DISK)
         if how == "cold boot":
-            boot.cold_boot(folder, _cache(), image, machine, DISK, network=False, durable=False)
+            boot.cold_boot(folder, image, machine, DISK, network=False, durable=False)
             files = [image.kernel, image.initrd, image.disk, base.disk]
         else:
+            boot.follow(folder, sockets)
             base.load(folder, machine, DISK, network=False)
             files = [base.memory, base.state, image.disk, base.disk]
-        _, runner = boot.wait_answering(folder, _cache(), timeout=boot.BOOT_TIMEOUT)
+        _, runner = boot.wait_answering(folder, sockets, timeout=boot.BOOT_TIMEOUT)
         seconds = time.perf_counter() - begin
         qemu = psutil.Process(process.pid(folder))
         cpu, memory = qemu.cpu_times(), qemu.memory_full_info().pss

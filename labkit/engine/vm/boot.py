@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labkit.detached import detach
@@ -45,11 +47,22 @@ def cold_boot(
 
 
 def place_for_sockets(folder: Path) -> Path:
-    """Where the sockets of the machine in `folder` can be: a path has 107 bytes at most, unix(7)."""
+    """Where the sockets of the machine in `folder` go: a path has 107 bytes at most, unix(7)."""
     longest = folder / f"{forwarder.ENGINE}.new"
     if len(os.fsencode(longest)) < SOCKET_PATH_MAX:
         return folder
     return Path(tempfile.mkdtemp(prefix="labkit-vm-"))
+
+
+@contextmanager
+def sockets_for(folder: Path) -> Iterator[Path]:
+    """That place, for as long as it is used."""
+    sockets = place_for_sockets(folder)
+    try:
+        yield sockets
+    finally:
+        if sockets != folder:
+            shutil.rmtree(sockets, ignore_errors=True)
 
 
 def follow(folder: Path, sockets: Path) -> None:

@@ -21,7 +21,7 @@ from labkit.errors import WaitTimeoutError
 from labkit.lock import locked
 from labkit.waiting import wait_until
 
-from .mux import READ, Channel, Mux, Watch, WireEnded
+from .mux import READ, Channel, Mux, Watch, WireEndedError
 
 WIRE = "wire.sock"
 LOCK = "forwarder.lock"
@@ -53,7 +53,7 @@ class Forwarder:
         self._exchanges: list[Exchange] = []
 
     def serve(self) -> None:
-        """Be heard, set the clock, and carry; raises WireEnded when the machine ends."""
+        """Be heard, set the clock, and carry; raises WireEndedError when the machine ends."""
         while not self._heard:
             self._mux.begin_anew(with_zeros=True)
             self._mux.note({"hello": self._nonce})
@@ -259,7 +259,7 @@ def connect(folder: Path) -> socket.socket:
 def main(folder: Path, sockets: Path) -> None:
     """Forward for one machine to its end."""
     with (
-        suppress(WaitTimeoutError, WireEnded, ConnectionError),
+        suppress(WaitTimeoutError, WireEndedError, ConnectionError),
         locked(folder / LOCK, timeout=1),  # another one serves
         connect(folder) as wire,
         closing(Forwarder(wire, sockets)) as forwarder,

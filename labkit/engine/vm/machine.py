@@ -20,8 +20,8 @@ from labkit.debian import ARCHITECTURES, need, which
 from labkit.errors import EngineError, MissingToolError
 from labkit.linux import need_linux
 
-from .image import Image
 from .forwarder import WIRE
+from .image import Image
 from .qmp import SOCKET
 
 OLDEST = (6, 2)  # Ubuntu 22.04's; tested with 7.2 and 10.0

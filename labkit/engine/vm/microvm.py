@@ -14,8 +14,8 @@ from labkit.lock import locked
 
 from . import boot, process, snapshot
 from .base import build_base
-from .image import Image, Progress
 from .forwarder import ENGINE, RUNNER
+from .image import Image, Progress
 from .machine import MEMORY, Machine, find_qemu
 from .runner import GuestRunner
 

@@ -38,7 +38,7 @@ class Wire(Protocol):
     def send(self, data: memoryview, /) -> int: ...
 
 
-class WireEnded(Exception):
+class WireEndedError(Exception):
     """The other end has gone."""
 
 
@@ -311,7 +311,7 @@ class Mux:
         except BlockingIOError:
             return
         if not data:
-            raise WireEnded
+            raise WireEndedError
         self.feed(data)
 
     def feed(self, data: bytes) -> None:

@@ -182,8 +182,8 @@ def _make(
         durable=False,
         memory=made.memory,
     )
-    with tempfile.TemporaryDirectory(prefix="labkit-vm-") as sockets:
-        endpoint, runner = boot.wait_answering(work, Path(sockets), timeout=boot.BOOT_TIMEOUT)
+    with boot.sockets_for(work) as sockets:
+        endpoint, runner = boot.wait_answering(work, sockets, timeout=boot.BOOT_TIMEOUT)
         if preparation is not None:
             on_progress("prepare", None)
             preparation.work(endpoint)

@@ -25,10 +25,14 @@ import sys
 import threading  # noqa: F401
 import time
 import traceback
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mux import READ, Channel, Mux, Watch, WireEnded
+if TYPE_CHECKING:
+    from labkit.engine.vm.mux import READ, Channel, Mux, Watch, WireEndedError
+else:  # it stands beside this file in the guest
+    from mux import READ, Channel, Mux, Watch, WireEndedError
 
 PORTS = Path("/sys/class/virtio-ports")
 ASKED = "/run/labkit/publish"  # a line for each port that an engine publishes: see labkit-publish
@@ -82,7 +86,7 @@ class Entrance:
         while True:
             try:
                 self._watch.run_once()
-            except WireEnded:
+            except WireEndedError:
                 self._mux.begin_anew()
                 self._wire.wait_for_reader()
 
@@ -144,23 +148,26 @@ class Entrance:
         """An engine publishes ports: its proxies wait for what the other end says of them."""
         for line in os.read(self._asked, 65536).decode().splitlines():
             pid, *words = line.split()
-            told = {key.lstrip("-"): value for key, value in zip(words[::2], words[1::2])}
             try:
+                told = dict(zip(words[::2], words[1::2], strict=True))
+                port = {
+                    "publish": int(pid),
+                    "protocol": told["-proto"],
+                    "address": told["-host-ip"],
+                    "port": int(told["-host-port"]),
+                    "to": [told["-container-ip"], int(told["-container-port"])],
+                }
                 process = os.pidfd_open(int(pid))
             except ProcessLookupError:
                 continue
-            port = {
-                "publish": int(pid),
-                "protocol": told["proto"],
-                "address": told["host-ip"],
-                "port": int(told["host-port"]),
-                "to": [told["container-ip"], int(told["container-port"])],
-            }
+            except (KeyError, ValueError):  # another engine's way of calling its proxy
+                self._answer(int(pid), f"labkit does not understand {line!r}")
+                continue
             self._published[int(pid)] = port
-            self._watch.on(process, READ, lambda _, pid=int(pid), fd=process: self._gone(pid, fd))
+            self._watch.on(process, READ, partial(self._gone, int(pid), process))
             self._mux.note(port)
 
-    def _gone(self, pid: int, process: int) -> None:
+    def _gone(self, pid: int, process: int, events: int) -> None:
         """A proxy has ended, and with it what was published."""
         self._watch.on(process, 0, lambda _: None)
         os.close(process)
@@ -207,7 +214,7 @@ def become_program(end: socket.socket) -> None:
 
 def reseed(seed: bytes) -> None:
     """What a restored guest knows of chance, others know as well."""
-    with open("/dev/urandom", "wb") as random:
+    with Path("/dev/urandom").open("wb") as random:
         fcntl.ioctl(random, RNDADDENTROPY, struct.pack("ii", len(seed) * 8, len(seed)) + seed)
         fcntl.ioctl(random, RNDRESEEDCRNG)
 
