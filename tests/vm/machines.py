@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from labkit.engine.vm import MEMORY, Image, Machine, MicroVM
 from labkit.engine.vm.snapshot import Snapshot
 
@@ -74,6 +76,13 @@ def qemus(folder: Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def followers(vm: MicroVM) -> list[psutil.Process]:
+    """The processes that carry what leads into this machine."""
+    wanted = ["labkit.engine.vm.forwarder", str(vm.folder)]
+    found = psutil.process_iter(["cmdline"])
+    return [one for one in found if (one.info["cmdline"] or [])[-3:-1] == wanted]
 
 
 def answers(vm: MicroVM) -> bool:

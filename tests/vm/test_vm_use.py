@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from machines import Base
 
 from labkit import Lab, connect
 from labkit.engine import VmEngine, the_vm
 from labkit.engine.vm import MicroVM
-from labkit.errors import EngineRefusedError
 from labkit.waiting import wait_until
 
 
@@ -47,7 +42,9 @@ def test_the_engine_has_cgroup_v2_and_the_lab_images(engine: VmEngine, lab: Lab)
 
 
 def test_a_restored_guest_knows_the_time(vm: MicroVM) -> None:
-    assert abs(float(vm.runner.run("import time; print(time.time())")) - time.time()) < 3
+    begin = time.time()
+    there = float(vm.runner.run("import time; print(time.time())"))
+    assert begin - 0.05 < there < time.time() + 0.05
 
 
 # --- the runner ----------------------------------------------------------------------------------
@@ -58,7 +55,7 @@ def test_the_runner_runs_a_program_as_a_stream_and_ends_it_with_the_connection(v
         "import sys, os\nprint(os.getpid(), flush=True)\n"
         "for line in sys.stdin: print(line.upper(), end='', flush=True)"
     )
-    with vm.runner.open(program) as tls, tls.makefile("rwb", buffering=0) as stream:
+    with vm.runner.open(program) as end, end.makefile("rwb", buffering=0) as stream:
         pid = int(stream.readline())
         for word in (b"one\n", b"two\n"):
             stream.write(word)
@@ -79,94 +76,6 @@ def test_no_probe_container_is_needed(engine: VmEngine, lab: Lab) -> None:
     assert engine.host.how == "by an agent in the micro-VM"
     containers = engine.client.api.containers(all=True)
     assert [one["Id"] for one in containers] == [box.id]
-
-
-# --- ports -------------------------------------------------------------------------------------
-
-
-def serve(lab: Lab, port: int) -> str:
-    """The address of a container's server, published on this port of the guest's."""
-    command = ["sh", "-c", "echo hello > /index.html; exec httpd -f -p 80 -h /"]
-    return lab.run("base", command, name="web", ports={"80/tcp": port}).url(80).rstrip("/")
-
-
-def test_a_published_port_is_reached_on_loopback_by_its_own_number(lab: Lab) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
-    url = serve(lab, port)  # nobody holds it now
-    assert url == f"http://127.0.0.1:{port}"
-    assert fetch(url) == b"hello\n"
-
-
-def test_where_the_number_is_taken_a_free_one_leads_there(lab: Lab) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
-        url = serve(lab, port)
-        assert url != f"http://127.0.0.1:{port}"
-        assert fetch(url) == b"hello\n"
-
-
-def test_a_taken_port_that_was_asked_for_is_an_error_that_names_it(vm: MicroVM) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
-        with pytest.raises(EngineRefusedError, match=str(port)):
-            vm.forward(8081, host_port=port)
-    assert vm.forward(8081, host_port=port) == vm.forward(8081) == port
-    vm.unforward(port)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
-
-
-def test_udp_is_forwarded_too(vm: MicroVM) -> None:
-    port = vm.forward(5353, "udp")
-    program = (
-        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        "s.bind(('0.0.0.0', 5353)); print('ready', flush=True); print(s.recv(100))"
-    )
-    with vm.runner.open(program) as tls, tls.makefile("rb") as stream:
-        assert stream.readline() == b"ready\n"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"ping", ("127.0.0.1", port))
-        assert stream.readline() == b"b'ping'\n"
-    vm.unforward(port, "udp")
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
-def test_what_others_publish_is_reached_as_long_as_it_runs(engine: VmEngine, address: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
-    command = ["sh", "-c", "echo hello > /index.html; exec httpd -f -p 80 -h /"]
-    box = engine.client.containers.run(  # as a terminal's `docker run -p` does
-        "labkit/base", command, ports={"80/tcp": (address, port)}, detach=True
-    )
-    try:
-        assert fetch(f"http://127.0.0.1:{port}") == b"hello\n"
-        box.restart(timeout=0)
-        assert fetch(f"http://127.0.0.1:{port}") == b"hello\n"
-    finally:
-        box.remove(force=True)
-    wait_until(lambda: refused(port), timeout=10, what="the port to be closed", interval=0.1)
-
-
-def refused(port: int) -> bool:
-    """Whether nothing listens on this port of our loopback."""
-    with socket.socket() as caller:
-        return caller.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
-
-
-def followers(vm: MicroVM) -> list[int]:
-    """The processes that forward for this machine."""
-    wanted = ["labkit.engine.vm.publish", str(vm.folder), str(vm.cache)]
-    found = psutil.process_iter(["pid", "cmdline"])
-    return [one.pid for one in found if (one.info["cmdline"] or [])[-3:] == wanted]
-
-
-def test_the_follower_of_ports_ends_with_the_machine(make_vm: Callable[[str], MicroVM]) -> None:
-    vm = make_vm("followed")
-    vm.start()
-    wait_until(lambda: len(followers(vm)) == 1, timeout=10, what="the follower")
-    os.kill(vm.pid() or 0, signal.SIGKILL)
-    wait_until(lambda: not followers(vm), timeout=10, what="the follower's end", interval=0.1)
 
 
 # --- the command line --------------------------------------------------------------------------

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from labkit.engine.vm.mux import (
-    HEAD, LARGEST, MARK, NOTE, WINDOW, ZEROS, Channel, Mux, Watch, WireEndedError,
+    HEAD,
+    LARGEST,
+    MARK,
+    NOTE,
+    WINDOW,
+    ZEROS,
+    Channel,
+    Mux,
+    Watch,
+    WireEndedError,
 )  # fmt: skip
 
 
