@@ -11,8 +11,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # old kind. What is missing here, labkit fetches when it is needed.
 ENGINE_PACKAGES := docker.io iptables docker-cli? docker-buildx?
 IMAGE_PACKAGES := debian-archive-keyring
-VM_PACKAGES := qemu-system-x86 qemu-utils fakeroot e2fsprogs openssl debian-archive-keyring
-TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin nftables podman procps \
+VM_PACKAGES := qemu-system-x86 qemu-utils fakeroot e2fsprogs debian-archive-keyring
+TEST_PACKAGES := chromium fonts-dejavu-core iproute2 libcap2-bin nftables openssl podman procps \
     util-linux $(VM_PACKAGES) aardvark-dns? $(if $(shell command -v docker 2>/dev/null),,docker-cli?)
 # A Mac's is not named by DISPLAY.
 SCREEN := $(DISPLAY)$(filter Darwin,$(shell uname -s))

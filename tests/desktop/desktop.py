@@ -1,6 +1,6 @@
 """A student's Mac, played by this machine: an engine in a machine apart, and nothing of Linux.
 
-The engine is a micro-VM's, reached by DOCKER_HOST as anybody's. What runs on the desktop is a
+The engine is a micro-VM's, reached by DOCKER_HOST and TLS as anybody's. What runs on it is a
 process of its own, made a Mac's by `mac/sitecustomize.py`, with a home, a PATH and labkit's folders
 that hold nothing of this machine's.
 """
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import relay
 from lacking import lacking
 
 from labkit import paths
@@ -48,6 +49,7 @@ class Desktop:
         self.place = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
         self.home = self.place / "home"
         self._vm = MicroVM(self.place / "elsewhere/vm", cache=paths.cache() / "vm")
+        self._relay: subprocess.Popen[str] | None = None
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -71,11 +73,14 @@ class Desktop:
             env={**os.environ, "LABKIT_HOME": str(self.place / "elsewhere")},
             check=True,
         )
-        there = self._vm.endpoint
+        self.socket = self._vm.endpoint.url.removeprefix("unix://")
         certificates = self.home / ".docker/elsewhere"
-        assert there.cert_path is not None
-        shutil.copytree(there.cert_path, certificates)
-        self.endpoint = Endpoint(there.url, str(certificates))
+        certificates.mkdir()
+        argv = [sys.executable, relay.__file__, self.socket, str(certificates)]
+        self._relay = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        assert self._relay.stdout is not None
+        port = int(self._relay.stdout.readline())
+        self.endpoint = Endpoint(f"tcp://127.0.0.1:{port}", str(certificates))
         # What an engine for the desktop brings along: the command line, Compose and buildx.
         image = find_image(paths.cache() / "vm")
         assert image is not None
@@ -123,5 +128,8 @@ class Desktop:
 
     def remove(self) -> None:
         """End the machine apart, and leave nothing of the desktop."""
+        if self._relay is not None:
+            self._relay.kill()
+            self._relay.communicate()
         self._vm.remove()
         shutil.rmtree(self.place)

@@ -1,44 +1,75 @@
-"""A Unix socket that leads to an engine elsewhere: what Docker Desktop has in a user's home.
+"""A TCP port with TLS that leads to an engine's Unix socket: how an engine elsewhere is reached.
 
-python relay.py SOCKET tcp://ADDRESS:PORT CERTIFICATES
+python relay.py SOCKET FOLDER makes the certificates in FOLDER, an authority's, the engine's and a
+client's (ca.pem, cert.pem and key.pem, as Docker's clients want them), and prints its port.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+
+LEAF = ("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature")
+CONFIGURATION = (  # the machine's own would add extensions that contradict these
+    "[req]\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\n[ext]\n"
+    "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid:always\n"
+)
 
 
-async def relay(path: str, url: str, certificates: Path) -> None:
+def certificates(folder: Path) -> None:
+    """Make them, with openssl-req(1)."""
+    ca = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    sign(folder, "ca", *ca)
+    issuer = ("-CA", "ca.pem", "-CAkey", "ca-key.pem")
+    server = ("extendedKeyUsage=serverAuth", "subjectAltName=IP:127.0.0.1")
+    sign(folder, "server", *LEAF, *server, issuer=issuer)
+    sign(folder, "client", *LEAF, "extendedKeyUsage=clientAuth", issuer=issuer)
+    (folder / "client.pem").rename(folder / "cert.pem")
+    (folder / "client-key.pem").rename(folder / "key.pem")
+
+
+def sign(folder: Path, name: str, *extensions: str, issuer: tuple[str, ...] = ()) -> None:
+    """Make NAME.pem and NAME-key.pem."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    files = ("-keyout", f"{name}-key.pem", "-out", f"{name}.pem")
+    added = [word for one in extensions for word in ("-addext", one)]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-config", "/dev/stdin", "-subj", f"/CN={name}",
+         "-days", "30", *key, *files, *issuer, *added],
+        cwd=folder, input=CONFIGURATION, text=True, check=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+async def relay(path: str, folder: Path) -> None:
     """Serve for ever."""
-    there = urlsplit(url)
-    context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
-    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server-key.pem")
+    context.load_verify_locations(folder / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
 
     async def serve(near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
-        far, to_far = await asyncio.open_connection(there.hostname, there.port, ssl=context)
-        pumps = [asyncio.create_task(pump(*ends)) for ends in ((near, to_far), (far, to_near))]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for one in pumps:
-            one.cancel()
-        to_far.close()
-        to_near.close()
+        far, to_far = await asyncio.open_unix_connection(path)
+        await asyncio.gather(carry(near, to_far), carry(far, to_near))
 
-    server = await asyncio.start_unix_server(serve, path)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context, backlog=200)
+    print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
-async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Hand on what comes, to its end."""
+async def carry(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+    """Carry one direction to its end; over TLS there is no half of a close."""
     with suppress(OSError):
         while data := await source.read(65536):
-            sink.write(data)
-            await sink.drain()
+            to.write(data)
+            await to.drain()
+    with suppress(OSError, RuntimeError):
+        to.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(relay(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+    certificates(Path(sys.argv[2]))
+    asyncio.run(relay(sys.argv[1], Path(sys.argv[2])))

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import relay
 from desktop import Desktop
-
-from labkit.waiting import wait_until
 
 NO_ENGINE = """
 import json
@@ -69,18 +64,16 @@ with Lab() as lab:
 @pytest.fixture
 def docker_desktop(desktop: Desktop) -> Iterator[Path]:
     """Docker Desktop's socket, in the desktop's home."""
-    path, engine = desktop.home / ".docker/run/docker.sock", desktop.endpoint
+    path = desktop.home / ".docker/run/docker.sock"
     path.parent.mkdir()
-    argv = [sys.executable, relay.__file__, path, engine.url, engine.cert_path]
-    with subprocess.Popen([str(word) for word in argv]) as serving:
-        wait_until(path.exists, timeout=20, what="the relay's socket")
-        yield path
-        serving.kill()
+    path.symlink_to(desktop.socket)
+    yield path
     shutil.rmtree(path.parent)
 
 
 def test_the_engine_is_anybody_s_and_seen_through_the_probe(desktop: Desktop) -> None:
-    done = desktop.python("-c", LAB)
+    # The authority is the engine's own, whatever this machine trusts besides.
+    done = desktop.python("-c", LAB, REQUESTS_CA_BUNDLE="/dev/null")
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert seen.pop("bound to")
