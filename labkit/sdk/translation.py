@@ -29,6 +29,14 @@ FREE_ROOM = (
 NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 # Docker's words, and Podman's.
 NO_IMAGE = re.compile(r"^no such image|image not known|no such image$", re.IGNORECASE)
+REMEDY = "change what the message names; the engine's own log is shown by `labkit doctor`"
+# What an engine's words mean, where they do not say what to do.
+REMEDIES = {
+    "not a shared mount": "mounts of the engine's machine are private, mount_namespaces(7): as "
+    "root, there, `mount --make-rshared /`; systemd does so when it starts",
+    "on the machine outside the micro-VM": "stop what has the port on your machine "
+    "(`ss -tlnp` shows it), or publish another",
+}
 DIAGNOSE = "run `labkit doctor` to see the engine, then create the lab again"
 
 
@@ -140,7 +148,7 @@ def _of_api(err: Any, doing: str, kind: str, name: str) -> LabError:
         f"The engine refused to {doing}.",
         status=status,
         seen=f"HTTP {status}: {said}",
-        do="change what the message names; the engine's own log is shown by `labkit doctor`",
+        do=next((do for words, do in REMEDIES.items() if words in said), REMEDY),
     )
 
 
