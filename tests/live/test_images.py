@@ -89,7 +89,7 @@ def test_an_interrupted_build_leaves_no_half_image(
     for line in builder.stdout:
         if line.strip() == "slow: second begins":
             break
-    assert step_runs()
+    wait_until(step_runs, timeout=10, what="the step that was announced")
     builder.kill()
     builder.communicate()
 

@@ -54,7 +54,7 @@ def test_networks_that_are_bridges_of_no_kind(lab: Lab, vm: MicroVM, driver: str
     subnet = "198.18.5.0/24"
     net = lab.network("net", driver=driver, options={"parent": parent}, subnet=subnet)
     one, two = (lab.run("toolbox", "sleep infinity", name=name, network=net) for name in "ab")
-    assert one.exec(f"ping -c 1 -W 5 b", timeout=60).exit_code == 0
+    assert one.exec("ping -c 1 -W 5 b", timeout=60).exit_code == 0
     for each in (one, two):
         each.remove()
     net.remove()

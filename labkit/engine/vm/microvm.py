@@ -135,7 +135,7 @@ class MicroVM:
     def _heal(self) -> None:
         """Have an engine that answers: the guest starts its own anew, we what leads there."""
         process.assert_running(self.folder)
-        boot.wait_answering(self.folder, self._sockets, timeout=RESTORE_TIMEOUT)
+        boot.wait_answering(self.folder, self._sockets, timeout=boot.BOOT_TIMEOUT)
 
     # --- using -------------------------------------------------------------------------------
 
