@@ -276,8 +276,11 @@ def _a_daemons_limits() -> Iterator[None]:
     before = {which: resource.getrlimit(which) for which in usual}
     try:
         for which, most in usual.items():
-            with suppress(OSError, ValueError):  # more than this machine lets us have
+            hard = before[which][1]
+            try:
                 resource.setrlimit(which, (most, most))
+            except (OSError, ValueError):  # without CAP_SYS_RESOURCE, up to the hard limit
+                resource.setrlimit(which, (hard, hard))
         yield
     finally:
         for which, limits in before.items():

@@ -13,7 +13,7 @@ import pytest
 from other import OtherEngine
 
 from labkit.engine import PrivateEngine, discovery
-from labkit.errors import BadValueError, EngineTimeoutError
+from labkit.errors import BadValueError, EngineRefusedError, EngineTimeoutError
 from labkit.lab import Lab
 from labkit.waiting import wait_until
 
@@ -26,6 +26,31 @@ print(PrivateEngine().pid())
 
 def test_a_second_process_joins_the_engine_that_runs(other_engine: OtherEngine) -> None:
     assert other_engine.call(JOIN) == other_engine.pid
+
+
+def test_its_containers_have_the_limits_of_a_usual_engine(other_engine: OtherEngine) -> None:
+    shell = "ulimit -n 1048576; ulimit -u unlimited; ulimit -c unlimited; "
+    asked = "ulimit -n; ulimit -H -n; ulimit -u; ulimit -c"
+    # As far as root may go here: in a container it may lack CAP_SYS_RESOURCE.
+    most = subprocess.run(["bash", "-c", shell + asked], capture_output=True, text=True).stdout
+    with Lab(engine=other_engine.engine) as lab:
+        assert lab.run("base", name="box").exec(["sh", "-c", asked]).stdout == most
+
+
+def test_a_shared_folder_where_mounts_are_private_is_refused_in_words_that_help(
+    other_engine: OtherEngine,
+) -> None:
+    """It is the machine's owner who may change that, for it changes what all programs see."""
+    shell = ["findmnt", "--noheadings", "--output", "PROPAGATION", "--target", "/srv"]
+    is_private = "private" in subprocess.run(shell, capture_output=True, text=True).stdout
+    with Lab(engine=other_engine.engine) as lab:
+        try:
+            lab.run("base", name="box", volumes={"/srv": "/x:rshared"})
+        except EngineRefusedError as err:
+            assert is_private
+            assert "mount --make-rshared /" in err.do
+        else:
+            assert not is_private
 
 
 def test_stop_ends_all_of_it_and_nothing_else(other_engine: OtherEngine, lab: Lab) -> None:
