@@ -15,7 +15,7 @@ from rich.console import Console
 from labkit import paths
 from labkit.engine import Engine, connect
 from labkit.engine.discovery import summary
-from labkit.engine.vm import choose_machine, find_image, find_snapshot
+from labkit.engine.vm import choose_machine, find_disk, find_image, find_snapshot
 from labkit.errors import LabError
 from labkit.host import LocalHost
 from labkit.images import is_built, needed_images
@@ -81,7 +81,7 @@ def _vm() -> dict[str, str]:
     except LabError as err:
         return {"none": f"{err.what} {err.seen} ({err.do})"}
     image = find_image(cache)
-    made = image is not None and find_snapshot(cache, image, machine) is not None
+    made = image is not None and find_snapshot(cache, find_disk(image), machine) is not None
     return {
         "qemu": machine.version.removeprefix("version "),
         "accelerator": machine.accelerator,

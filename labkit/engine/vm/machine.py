@@ -58,7 +58,7 @@ class Machine:
 
     @classmethod
     def detect(
-        cls, *, memory: int = MEMORY, cpus: int | None = None, accelerator: str | None = None
+        cls, *, memory: int | None = None, cpus: int | None = None, accelerator: str | None = None
     ) -> Machine:
         """Return the best machine that this computer can run, with KVM where it works.
 
@@ -66,6 +66,7 @@ class Machine:
         little memory.
         """
         qemu, version = find_qemu()
+        memory = memory or usual_memory()
         if memory < MEMORY_LEAST:
             raise EngineError(
                 "This is too little memory for a micro-VM.",
@@ -228,6 +229,11 @@ def why_not_kvm() -> str | None:
     finally:
         os.close(fd)
     return None
+
+
+def usual_memory() -> int:
+    """Return the MiB that a micro-VM is given here if nobody says how many."""
+    return MEMORY
 
 
 def memory_available() -> int:
