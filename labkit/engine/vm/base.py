@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -98,5 +98,5 @@ def hold_base(
 
 
 def _fails(cache: Path, machine: Machine) -> Path:
-    """Where it is noted that this machine, with KVM, was seen not to boot."""
-    return cache / f"kvm-fails-{machine.fingerprint()}"
+    """Where it is noted that this machine, of any size, was seen not to boot with KVM."""
+    return cache / f"kvm-fails-{replace(machine, memory=0).fingerprint()}"

@@ -41,8 +41,11 @@ def note_machine(cache: Path, folder: Path) -> None:
 
 def machine_disks(cache: Path) -> list[Path]:
     """Return the disks of all machines that began with this cache, those of kept ones too."""
-    folders = (Path(note.read_text()) for note in (cache / "machines").glob("*"))
-    return [disk for folder in folders for disk in folder.glob("*.qcow2")]
+    found: list[Path] = []
+    for note in (cache / "machines").glob("*"):
+        with suppress(FileNotFoundError):
+            found += [one for one in Path(note.read_text()).iterdir() if one.suffix == ".qcow2"]
+    return found
 
 
 def prune(cache: Path, disk: Path) -> None:
@@ -74,7 +77,7 @@ def prune(cache: Path, disk: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def contents(cache: Path) -> dict[str, list[int]]:
+def cache_contents(cache: Path) -> dict[str, list[int]]:
     """Return the bytes on disk of each thing in the cache, by what it is for."""
     prepared = list(cache.glob(f"images/*/{PREPARED.format(key='*')}"))
     return {
