@@ -26,7 +26,6 @@ app = typer.Typer(help="The engine that runs the containers.", no_args_is_help=T
 Kind = Annotated[
     Literal["docker", "private", "vm"] | None, typer.Option("--engine", help="one kind only")
 ]
-Ours = Annotated[Literal["private", "vm"] | None, typer.Option("--engine", help="one kind only")]
 Memory = Annotated[
     int | None, typer.Option(help="micro-VM: MiB; what is usual here, `labkit doctor` says")
 ]
@@ -71,8 +70,14 @@ def build(kind: Kind = "vm", memory: Memory = None) -> None:
 
 
 @app.command()
-def stop(kind: Ours = None) -> None:
+def stop(kind: Kind = None) -> None:
     """End the engines that are labkit's own, with all they hold; others are left alone."""
+    if kind == "docker":
+        raise BadValueError(
+            "That engine is not labkit's to stop.",
+            seen="--engine docker",
+            do="`labkit engine stop --engine vm` or `private`",
+        )
     ended = [NAMES[name] for name, one in _ours(kind).items() if one.stop()]
     nobody = f"{NAMES[kind]} was not running" if kind else "no engine of labkit's was running"
     typer.echo(f"stopped: {', '.join(ended)}" if ended else nobody)
