@@ -293,7 +293,7 @@ def test_a_slow_machine_is_no_bad_snapshot(
             patch.setattr(qmp, "TIMEOUT", 3.0)
             if trouble == "nobody waits":
                 patch.setattr(snapshot, "RESTORE_TIMEOUT", 0.001)
-            with pytest.warns(SnapshotWarning, match="not up in time, and stays; booting instead"):
+            with pytest.warns(SnapshotWarning, match="not up from its snapshot in time; booting"):
                 vm.start()
         assert answers(vm)
         assert len(qemus(tmp_path)) == 1

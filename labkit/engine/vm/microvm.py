@@ -112,16 +112,15 @@ class MicroVM:
             return True
         except LabError as err:
             process.kill(self.folder)
-            said = "did not load"
+            said = "The micro-VM's snapshot did not load; booting instead."
             if isinstance(err, BadSnapshotError):
                 base.snapshot.discard()
-            else:  # another time it may well do: a machine with much to do, or too little room
-                said = "was not up in time, and stays"
-            warnings.warn(
-                f"The micro-VM's snapshot {said}; booting instead. {err}",
-                SnapshotWarning,
-                stacklevel=3,
-            )
+            else:  # a machine with much to do, say, or with too little room: another time it may
+                said = (
+                    "The micro-VM was not up from its snapshot in time; booting instead. "
+                    "The snapshot stays."
+                )
+            warnings.warn(f"{said} {err}", SnapshotWarning, stacklevel=3)
         boot.overlay(base.disk, self.folder / DISK)
         return False
 
