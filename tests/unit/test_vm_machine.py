@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,12 @@ KVM = replace(EMULATED, accelerator="kvm", cpus=2)
 BOTH = pytest.mark.parametrize("machine", [EMULATED, KVM], ids=["tcg", "kvm"])
 IMAGE = Image("key", Path("/images/key"))
 GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True, params=["x86_64", "aarch64"])
+def platform_of(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Both that there is a machine for."""
+    monkeypatch.setattr(platform, "machine", lambda: request.param)
 
 
 def devices(machine: Machine, *, network: bool = True, durable: bool = False) -> list[str]:
@@ -87,21 +95,22 @@ def test_memory_is_shared_where_it_is_written_and_private_where_it_is_read(
 # --- what a snapshot fits ----------------------------------------------------------------------
 
 
-def cpuinfo(model: str, flags: str) -> str:
-    one = f"model name\t: {model}\ncpu MHz\t\t: 2100.000\nmicrocode\t: 0x1\nflags\t\t: {flags}\n"
-    return one * 2
+X86 = "model name\t: {}\ncpu MHz\t\t: {}\nmicrocode\t: 0x1\nflags\t\t: {}\n\n"
+ARM = "BogoMIPS\t: {1}\nFeatures\t: {2}\nCPU implementer\t: 0x41\nCPU part\t: {0}\n\n"
+Fingerprint = Callable[..., str]
 
 
-@pytest.fixture
-def on_cpu(monkeypatch: pytest.MonkeyPatch) -> object:
+@pytest.fixture(params=[X86, ARM], ids=["x86", "arm"])
+def on_cpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Fingerprint:
     """What a machine's fingerprint is on a computer with another CPU."""
     read = Path.read_text
 
-    def fingerprint(machine: Machine, model: str, flags: str = "fpu vme") -> str:
-        def other(path: Path, *args: object, **options: object) -> str:
+    def fingerprint(machine: Machine, model: str, flags: str = "fpu vme", mhz: int = 2100) -> str:
+        def other(path: Path) -> str:
             if path == Path("/proc/cpuinfo"):
-                return cpuinfo(model, flags)
-            return read(path, *args, **options)  # type: ignore[arg-type]
+                text: str = request.param.format(model, mhz, flags)
+                return text * 2
+            return read(path)
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "read_text", other)
@@ -110,10 +119,9 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> object:
     return fingerprint
 
 
-def test_two_cpus_have_two_snapshots_with_kvm_and_one_when_emulated(on_cpu: object) -> None:
-    assert callable(on_cpu)
+def test_two_cpus_have_two_snapshots_with_kvm_and_one_when_emulated(on_cpu: Fingerprint) -> None:
     for model, flags in (("EPYC", "fpu vme"), ("Xeon", "fpu vme avx512f")):
-        assert on_cpu(KVM, model, flags) == on_cpu(KVM, model, flags)
+        assert on_cpu(KVM, model, flags) == on_cpu(KVM, model, flags, mhz=3500)
         assert on_cpu(EMULATED, model, flags) == EMULATED.fingerprint()
     assert on_cpu(KVM, "Xeon") != on_cpu(KVM, "EPYC")
     assert on_cpu(KVM, "Xeon") != on_cpu(KVM, "Xeon", "fpu vme avx512f")

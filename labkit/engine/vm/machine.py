@@ -48,6 +48,8 @@ _TARGETS = {
     "x86_64": ("q35", "ttyS0", "max,-erms,-fsrm"),
     "aarch64": ("virt,gic-version=max", "ttyAMA0", "max"),
 }
+# What tells one CPU from another in /proc/cpuinfo, on x86 and on ARM.
+_CPU = "vendor_id|model name|stepping|microcode|flags|Features|CPU [a-z]+"
 _KVM_GET_API_VERSION, _KVM_CREATE_VM = 0xAE00, 0xAE01
 
 
@@ -94,12 +96,8 @@ class Machine:
         """Return the hash of all in this machine that makes another one's snapshot invalid."""
         processor = ""
         if self.accelerator == "kvm":  # the guest sees the real CPU
-            text = Path("/proc/cpuinfo").read_text()
-            processor = str(
-                re.findall(r"^(?:model name|flags|microcode|Features)\s*:.*", text, re.MULTILINE)[
-                    :3
-                ]
-            )
+            one, _, _ = Path("/proc/cpuinfo").read_text().partition("\n\n")
+            processor = "\n".join(re.findall(rf"^(?:{_CPU})\s*:.*", one, re.MULTILINE))
         facts = (
             self.version,
             self.accelerator,
