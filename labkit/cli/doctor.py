@@ -111,14 +111,14 @@ def vm_cache(cache: Path) -> dict[str, str]:
     held = {kind: sizes for kind, sizes in cache_contents(cache).items() if sizes}
     if not held:
         return {"cache": f"nothing in {cache} yet"}
-    parts = (f"{len(n)} {kind}{'s'[: len(n) > 1]}, {sum(n) >> 20}" for kind, n in held.items())
+    parts = [f"{len(sizes)} {kind}: {sum(sizes) >> 20}" for kind, sizes in held.items()]
     total = sum(map(sum, held.values())) >> 20
     kept: list[str] = []
     with suppress(PermissionError):
         kept = [str(disk) for disk in machine_disks(cache) if disk.name == KEPT]
     lost = f" (with it goes what is in {', '.join(kept)})" if kept else ""
     return {
-        "cache": f"{total} MiB in {cache}: {'; '.join(parts)}; what nobody uses goes by itself",
+        "cache": f"{total} MiB in {cache}: {'; '.join(parts)}. What nobody uses goes by itself",
         "cache's end": f"labkit engine stop; rm -r {cache}{lost}",
     }
 

@@ -170,7 +170,12 @@ def test_doctor_says_what_it_holds_and_how_it_is_removed(cache: Cache) -> None:
     folder = cache.machine("student", lab, kept=True)
     said = vm_cache(cache.place)
     assert said["cache"].startswith("2 MiB in ")
-    assert "1 image, 0; 1 prepared disk, 0; 2 snapshots, 2" in said["cache"]
+    for part in (
+        "1 guest images: 0;",
+        "1 prepared disks, with lab images: 0;",
+        "2 snapshots to start from: 2.",
+    ):
+        assert part in said["cache"]
     assert f"rm -r {cache.place}" in said["cache's end"]
     assert str(folder / "kept.qcow2") in said["cache's end"]
     assert vm_cache(cache.place / "nowhere") == {

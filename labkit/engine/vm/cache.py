@@ -81,11 +81,13 @@ def cache_contents(cache: Path) -> dict[str, list[int]]:
     """Return the bytes on disk of each thing in the cache, by what it is for."""
     prepared = list(cache.glob(f"images/*/{PREPARED.format(key='*')}"))
     return {
-        "image": [
+        "guest images": [
             _bytes(*set(folder.rglob("*")) - set(prepared)) for folder in _folders(cache / "images")
         ],
-        "prepared disk": [_bytes(one) for one in prepared],
-        "snapshot": [_bytes(*folder.rglob("*")) for folder in _folders(cache / "snapshots")],
+        "prepared disks, with lab images": [_bytes(one) for one in prepared],
+        "snapshots to start from": [
+            _bytes(*folder.rglob("*")) for folder in _folders(cache / "snapshots")
+        ],
     }
 
 
