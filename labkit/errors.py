@@ -64,6 +64,10 @@ class EngineGoneError(EngineError):
     """An engine that answered before does not answer any more."""
 
 
+class BadSnapshotError(EngineError):
+    """A micro-VM's snapshot does not load, or its guest does not live on."""
+
+
 class EngineTimeoutError(EngineError):
     """The engine accepted a request and did not answer it in time."""
 

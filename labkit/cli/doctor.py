@@ -6,7 +6,9 @@ import dataclasses
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +17,15 @@ from rich.console import Console
 from labkit import paths
 from labkit.engine import Engine, connect
 from labkit.engine.discovery import summary
-from labkit.engine.vm import choose_machine, find_image, find_snapshot
+from labkit.engine.vm import (
+    KEPT,
+    cache_contents,
+    choose_machine,
+    find_disk,
+    find_image,
+    find_snapshot,
+    machine_disks,
+)
 from labkit.errors import LabError
 from labkit.host import LocalHost
 from labkit.images import is_built, needed_images
@@ -26,6 +36,9 @@ SPEED = {
     "tcg": "it starts in about 1 s from its snapshot, in 10 to 15 s without; "
     "a container in about 2 s",
 }
+
+
+MORE = ("memory", "snapshot", "cache", "cache's end")  # rows of the micro-VM's
 
 
 @dataclass
@@ -81,13 +94,32 @@ def _vm() -> dict[str, str]:
     except LabError as err:
         return {"none": f"{err.what} {err.seen} ({err.do})"}
     image = find_image(cache)
-    made = image is not None and find_snapshot(cache, image, machine) is not None
+    made = image is not None and find_snapshot(cache, find_disk(image), machine) is not None
     return {
         "qemu": machine.version.removeprefix("version "),
         "accelerator": machine.accelerator,
         "emulated because": (why or "").partition("\n")[0],
         "speed": SPEED[machine.accelerator],
+        "memory": f"{machine.memory} MiB; `--memory` or LABKIT_MEMORY decides otherwise",
         "snapshot": "there" if made else "not made yet (`labkit engine build`)",
+        **vm_cache(cache),
+    }
+
+
+def vm_cache(cache: Path) -> dict[str, str]:
+    """What the micro-VM's cache holds, and how it is removed."""
+    held = {kind: sizes for kind, sizes in cache_contents(cache).items() if sizes}
+    if not held:
+        return {"cache": f"nothing in {cache} yet"}
+    parts = [f"{len(sizes)} {kind}: {sum(sizes) >> 20}" for kind, sizes in held.items()]
+    total = sum(map(sum, held.values())) >> 20
+    kept: list[str] = []
+    with suppress(PermissionError):
+        kept = [str(disk) for disk in machine_disks(cache) if disk.name == KEPT]
+    lost = f" (with it goes what is in {', '.join(kept)})" if kept else ""
+    return {
+        "cache": f"{total} MiB in {cache}: {'; '.join(parts)}. What nobody uses goes by itself",
+        "cache's end": f"labkit engine stop; rm -r {cache}{lost}",
     }
 
 
@@ -136,7 +168,7 @@ def _vm_rows(vm: dict[str, str]) -> list[tuple[str, str]]:
     return [
         ("micro-VM", f"QEMU {vm['qemu']}, {how}"),
         ("its speed", vm["speed"]),
-        ("its snapshot", vm["snapshot"]),
+        *((f"its {name}", vm[name]) for name in MORE if name in vm),
     ]
 
 

@@ -13,13 +13,11 @@ import typer
 from labkit import paths
 from labkit.engine import Endpoint, Engine, PrivateEngine, connect, discovery, start_vm, the_vm
 from labkit.engine.vm import (
-    MEMORY,
-    Machine,
+    Base,
     MicroVM,
     Preparation,
-    Snapshot,
-    build_base,
     find_qemu,
+    hold_base,
 )
 from labkit.errors import BadValueError, LabError
 from labkit.images import build_images, recipe_of_all
@@ -28,6 +26,10 @@ app = typer.Typer(help="The engine that runs the containers.", no_args_is_help=T
 Kind = Annotated[
     Literal["docker", "private", "vm"] | None, typer.Option("--engine", help="one kind only")
 ]
+Memory = Annotated[
+    int | None, typer.Option(help="micro-VM: MiB; what is usual here, `labkit doctor` says")
+]
+NAMES = {"private": "the private engine", "vm": "the micro-VM"}
 
 
 @app.command()
@@ -35,7 +37,7 @@ def start(
     kind: Kind = None,
     keep: Annotated[bool, typer.Option(help="micro-VM: let its disk outlive it")] = False,
     network: Annotated[bool, typer.Option(help="micro-VM: let it reach the network")] = True,
-    memory: Annotated[int, typer.Option(help="micro-VM: MiB")] = MEMORY,
+    memory: Memory = None,
 ) -> None:
     """Find an engine, or start one, and say which it is."""
     wanted = kind or os.environ.get("LABKIT_ENGINE") or ""
@@ -45,33 +47,40 @@ def start(
         made = start_vm(keep=keep, network=network, memory=memory, on_progress=stages.tell)
         typer.echo(repr(made))
         return
-    if keep or not network:
+    if keep or not network or memory:
         raise BadValueError(
             "Those options are the micro-VM's.",
-            seen="--keep or --no-network",
+            seen="--keep, --no-network or --memory",
             do="say `--engine vm` too",
         )
     typer.echo(repr(connect(kind=wanted or None)))
 
 
 @app.command()
-def build(kind: Kind = "vm") -> None:
+def build(kind: Kind = "vm", memory: Memory = None) -> None:
     """Make the micro-VM: its image, the lab images in it, and a snapshot to start from."""
     if kind != "vm":
         raise BadValueError("Only a micro-VM is built.", seen=str(kind), do="say `--engine vm`")
-    machine, made = _build(_Stages(), memory=MEMORY)
-    size = sum(path.stat().st_blocks * 512 for path in made.folder.iterdir())
+    made = _build(_Stages(), memory=memory)
+    size = sum(path.stat().st_blocks * 512 for path in made.snapshot.folder.iterdir())
     typer.echo(
-        f"the micro-VM is built: {machine.accelerator}, {machine.memory} MiB of memory, "
-        f"{size >> 20} MiB on disk at {made.folder}"
+        f"the micro-VM is built: {made.machine.accelerator}, {made.machine.memory} MiB of memory, "
+        f"{size >> 20} MiB on disk at {made.snapshot.folder}"
     )
 
 
 @app.command()
-def stop() -> None:
+def stop(kind: Kind = None) -> None:
     """End the engines that are labkit's own, with all they hold; others are left alone."""
-    ended = [name for name, one in _ours().items() if one.stop()]
-    typer.echo(f"stopped: {', '.join(ended)}" if ended else "no engine of labkit's was running")
+    if kind == "docker":
+        raise BadValueError(
+            "That engine is not labkit's to stop.",
+            seen="--engine docker",
+            do="`labkit engine stop --engine vm` or `private`",
+        )
+    ended = [NAMES[name] for name, one in _ours(kind).items() if one.stop()]
+    nobody = f"{NAMES[kind]} was not running" if kind else "no engine of labkit's was running"
+    typer.echo(f"stopped: {', '.join(ended)}" if ended else nobody)
 
 
 @app.command()
@@ -79,7 +88,7 @@ def status() -> None:
     """Say which engines of labkit's own run; exit code 3 if none does."""
     running = {name: one.pid() for name, one in _ours().items() if one.pid() is not None}
     for name, pid in running.items():
-        typer.echo(f"{name} runs, pid {pid}")
+        typer.echo(f"{NAMES[name]} runs, pid {pid}")
     if not running:
         typer.echo("no engine of labkit's runs")
         raise typer.Exit(3)
@@ -103,7 +112,7 @@ def _only_a_vm_is_left() -> bool:
     return True
 
 
-def _build(stages: _Stages, *, memory: int) -> tuple[Machine, Snapshot]:
+def _build(stages: _Stages, *, memory: int | None) -> Base:
     """Have the micro-VM in the cache, with the lab images in it."""
 
     def lab_images(endpoint: Endpoint) -> None:
@@ -111,15 +120,18 @@ def _build(stages: _Stages, *, memory: int) -> tuple[Machine, Snapshot]:
         build_images(guest, on_message=stages.line)
         guest.close()
 
-    preparation = Preparation(recipe_of_all(), lab_images)
-    _, machine, made = build_base(
-        paths.cache() / "vm", memory=memory, on_progress=stages.tell, preparation=preparation
-    )
-    return machine, made
+    with hold_base(
+        paths.cache() / "vm",
+        memory=memory,
+        on_progress=stages.tell,
+        preparation=Preparation(recipe_of_all(), lab_images),
+    ) as base:
+        return base
 
 
-def _ours() -> dict[str, PrivateEngine | MicroVM]:
-    return {"the private engine": PrivateEngine(), "the micro-VM": the_vm()}
+def _ours(kind: str | None = None) -> dict[str, PrivateEngine | MicroVM]:
+    ours: dict[str, PrivateEngine | MicroVM] = {"private": PrivateEngine(), "vm": the_vm()}
+    return {name: one for name, one in ours.items() if kind in (None, name)}
 
 
 class _Stages:

@@ -18,7 +18,7 @@ import psutil
 
 from labkit import paths
 from labkit.engine.vm import boot, process
-from labkit.engine.vm.base import build_base
+from labkit.engine.vm.base import hold_base
 from labkit.engine.vm.machine import Machine, memory_available
 from labkit.engine.vm.microvm import DISK
 from labkit.errors import LabError
@@ -67,7 +67,8 @@ def prepare(*, on_message: Callable[[str], object] = print) -> str | None:
         if other := other_system():
             return f"this notebook runs on {other}, and a micro-VM of labkit's takes Linux"
         Machine.detect()
-        build_base(_cache(), on_progress=tell)
+        with hold_base(_cache(), on_progress=tell):
+            pass
     except LabError as err:
         return f"{err.what} {err.seen} (To change that: {err.do}.)"
     return None
@@ -75,18 +76,19 @@ def prepare(*, on_message: Callable[[str], object] = print) -> str | None:
 
 def start(how: Literal["cold boot", "restore"]) -> Start:
     """Start a machine, ask it who it is, weigh it, and end it. Raises as `MicroVM.start` does."""
-    image, machine, base = build_base(_cache(), on_progress=_silent)
     with _folder() as folder, boot.sockets_for(folder) as sockets:
-        begin = time.perf_counter()
-        boot.overlay(base.disk, folder / DISK)
+        with hold_base(_cache(), folder=folder, on_progress=_silent) as base:
+            image, machine, snapshot = base.image, base.machine, base.snapshot
+            begin = time.perf_counter()
+            boot.overlay(base.disk if how == "cold boot" else snapshot.disk, folder / DISK)
         if how == "cold boot":
             boot.cold_boot(folder, image, machine, DISK, network=False, durable=False)
-            files = [image.kernel, image.initrd, image.disk, base.disk]
+            files = [image.kernel, image.initrd]
+            _, runner = boot.wait_answering(folder, sockets, timeout=boot.BOOT_TIMEOUT)
         else:
-            boot.follow(folder, sockets)
-            base.load(folder, machine, DISK, network=False)
-            files = [base.memory, base.state, image.disk, base.disk]
-        _, runner = boot.wait_answering(folder, sockets, timeout=boot.BOOT_TIMEOUT)
+            files = [snapshot.memory, snapshot.state]
+            runner = snapshot.restore(folder, sockets, machine, DISK, network=False)
+        files += boot.chain(folder / DISK)[1:]
         seconds = time.perf_counter() - begin
         qemu = psutil.Process(process.pid(folder))
         cpu, memory = qemu.cpu_times(), qemu.memory_full_info().pss

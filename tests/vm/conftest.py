@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from machines import Base
 
 from labkit import Lab, paths
 from labkit.engine import Endpoint, Engine, VmEngine
-from labkit.engine.vm import MicroVM, Preparation, build_base
+from labkit.engine.vm import KvmWarning, MicroVM, Preparation, hold_base
 from labkit.images import build_images, recipe_of_all
 
 
@@ -28,10 +29,13 @@ def base() -> Base:
 
     cache = paths.cache() / "vm"
     preparation = Preparation(recipe_of_all(), lab_images)
-    image, machine, snapshot = build_base(
-        cache, on_progress=lambda stage, done: print(stage), preparation=preparation
-    )
-    return Base(cache, image, machine, snapshot)
+    with (
+        warnings.catch_warnings(action="ignore", category=KvmWarning),  # said once for a cache
+        hold_base(
+            cache, on_progress=lambda stage, done: print(stage), preparation=preparation
+        ) as made,
+    ):
+        return Base(cache, made.image, made.disk, made.machine, made.snapshot)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Literal
 
 import psutil
 
-from labkit.engine.vm import MEMORY, Image, Machine, MicroVM
+from labkit.engine.vm import Image, Machine, MicroVM
 from labkit.engine.vm.snapshot import Snapshot
 
 
@@ -22,6 +22,7 @@ class Base:
 
     cache: Path
     image: Image
+    disk: Path
     machine: Machine
     snapshot: Snapshot
 
@@ -31,8 +32,8 @@ class Base:
 
     def copy(self, place: Path) -> Path:
         """A cache of links to this base's files, in which a test may damage what it likes."""
-        # Not the locks, which are each cache's own, nor what older recipes left.
-        kept = {"images", "snapshots", "tls", self.image.key, self.snapshot.folder.name}
+        # Not the locks and notes, which are each cache's own.
+        kept = {"images", "snapshots", self.image.key, self.snapshot.folder.name}
 
         def ignore(folder: str, names: list[str]) -> set[str]:
             return {one for one in names if Path(folder, one).is_dir() and one not in kept} | {
@@ -46,11 +47,10 @@ class Base:
 START = """
 import sys
 from pathlib import Path
-from labkit.engine.vm import MEMORY, Image, Machine, MicroVM
-from labkit.engine.vm.snapshot import Snapshot
+from labkit.engine.vm import MicroVM
 vm = MicroVM(Path(sys.argv[1]), cache=Path(sys.argv[2]))
 vm.start(
-    memory=int(sys.argv[3]),
+    memory=int(sys.argv[3]) or None,
     accelerator=sys.argv[4],
     on_progress=lambda stage, done: print(stage, flush=True),
 )
@@ -58,7 +58,7 @@ print("pid", vm.pid(), flush=True)
 """
 
 
-def starter(vm: MicroVM, *, accelerator: str, memory: int = MEMORY) -> subprocess.Popen[str]:
+def starter(vm: MicroVM, *, accelerator: str, memory: int = 0) -> subprocess.Popen[str]:
     """A process that starts this machine, and says what it does."""
     argv = [sys.executable, "-c", START, str(vm.folder), str(vm.cache), str(memory), accelerator]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)

@@ -14,6 +14,7 @@ from machines import Base, qemus
 
 from labkit import connect
 from labkit.engine.vm import Machine, MicroVM, build_image
+from labkit.engine.vm.boot import overlay
 from labkit.engine.vm.machine import find_qemu
 from labkit.errors import (
     DiskFullError,
@@ -86,6 +87,19 @@ def test_an_impossible_memory_size_is_refused(
     assert "MiB" in caught.value.seen
     assert qemus(tmp_path) == []
     assert {path.name for path in vm.folder.iterdir()} <= {"lock"}
+
+
+def test_a_kept_disk_that_has_lost_its_image_is_said(tmp_path: Path, base: Base) -> None:
+    """As when somebody removed the cache."""
+    vm = MicroVM(tmp_path / "vm", cache=base.cache)
+    vm.folder.mkdir()
+    overlay(base.image.disk, tmp_path / "image.qcow2")
+    overlay(tmp_path / "image.qcow2", vm.folder / "kept.qcow2")
+    (tmp_path / "image.qcow2").unlink()
+    with pytest.raises(EngineError, match="gone") as caught:
+        vm.start(keep=True)
+    assert str(vm.folder / "kept.qcow2") in caught.value.do
+    assert qemus(tmp_path) == []
 
 
 @pytest.mark.root  # who alone can mount

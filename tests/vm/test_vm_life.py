@@ -13,12 +13,13 @@ from machines import Base, answers, qemus, starter
 
 from labkit import Lab, connect
 from labkit.engine import the_vm
-from labkit.engine.vm import MicroVM, SnapshotWarning, build_image
+from labkit.engine.vm import MicroVM, SnapshotWarning, build_image, process, qmp, snapshot
+from labkit.engine.vm.boot import chain, overlay
 from labkit.engine.vm.snapshot import Snapshot
 from labkit.errors import EngineError, EngineGoneError, LabError
 from labkit.waiting import wait_until
 
-LOGS = {"lock", "forward.lock", "qemu.log", "serial.log"}  # all that a stopped machine leaves
+LOGS = {"lock", "forwarder.lock", "qemu.log", "serial.log"}  # all that a stopped machine leaves
 
 MakeVm = Callable[[str], MicroVM]
 
@@ -55,7 +56,7 @@ def test_a_stopped_machine_leaves_its_logs_only(make_vm: MakeVm) -> None:
 def test_two_processes_that_start_it_at_once_share_one_machine(make_vm: MakeVm, base: Base) -> None:
     vm = make_vm("shared")
     both = [starter(vm, accelerator=base.accelerator) for _ in range(2)]
-    said = [process.communicate(timeout=200)[0].split()[-1] for process in both]
+    said = [starting.communicate(timeout=200)[0].split()[-1] for starting in both]
     assert said == [str(vm.pid())] * 2
     assert len(qemus(vm.folder)) == 1
 
@@ -71,7 +72,7 @@ def test_restored_guests_are_several_and_share_no_random_numbers(make_vm: MakeVm
     assert all(drawn) and drawn[0] != drawn[1]
 
 
-def test_a_kept_disk_outlives_the_machine(make_vm: MakeVm) -> None:
+def test_a_kept_disk_outlives_the_machine(make_vm: MakeVm, base: Base) -> None:
     vm = make_vm("kept")
     note = "/var/lib/docker/volumes/mine/_data/note"
 
@@ -88,6 +89,7 @@ def test_a_kept_disk_outlives_the_machine(make_vm: MakeVm) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a machine that had to be killed warns
         vm.stop()
+    assert chain(vm.folder / "kept.qcow2")[1:] == [base.disk, base.image.disk]
     vm.start()
     assert volumes() == []  # a passing guest beside it
     vm.stop()
@@ -100,6 +102,10 @@ def test_a_kept_disk_outlives_the_machine(make_vm: MakeVm) -> None:
 # --- deaths ------------------------------------------------------------------------------------
 
 
+# The SDK leaves a socket open that it could not connect.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 def test_a_qemu_killed_under_a_live_lab_is_one_clear_error_and_the_next_start_works(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: Base
 ) -> None:
@@ -116,7 +122,7 @@ def test_a_qemu_killed_under_a_live_lab_is_one_clear_error_and_the_next_start_wo
             lambda: box.namespaces(),
             lambda: box.processes(),
             lambda: lab.run("base", name="more"),
-            lambda: vm.forward(80),
+            lambda: vm.runner.run(""),
         ):
             with pytest.raises(LabError) as caught:
                 use()
@@ -147,13 +153,12 @@ def test_a_lock_whose_holder_was_killed_holds_nobody_up(make_vm: MakeVm) -> None
 
 def test_a_first_start_killed_half_way_leaves_no_orphan(base: Base, tmp_path: Path) -> None:
     vm = MicroVM(tmp_path / "half", cache=base.copy(tmp_path / "cache"))
-    snapshots = vm.cache / "snapshots"
     half = starter(
         vm, memory=512, accelerator=base.accelerator
     )  # for which there is no snapshot yet
     assert half.stdout is not None
     assert half.stdout.readline() == "boot\n"
-    wait_until(lambda: list(snapshots.glob("making-*/qemu.pid")), timeout=30, what="the first boot")
+    wait_until(lambda: list(vm.cache.glob("making-*/qemu.pid")), timeout=30, what="the first boot")
     half.kill()
     half.wait()
     half.stdout.close()
@@ -162,9 +167,64 @@ def test_a_first_start_killed_half_way_leaves_no_orphan(base: Base, tmp_path: Pa
         vm.start(memory=512, accelerator=base.accelerator)
         assert answers(vm)
         assert qemus(vm.cache) == []
-        assert not list(snapshots.glob("making-*"))
+        assert not list(vm.cache.glob("making-*"))
     finally:
         vm.remove()
+
+
+# --- the cache ---------------------------------------------------------------------------------
+
+
+def test_a_machine_of_another_size_has_the_lab_images(base: Base, tmp_path: Path) -> None:
+    vm = MicroVM(tmp_path / "vm", cache=base.copy(tmp_path / "cache"))
+    stages: list[str] = []
+    try:
+        client = vm.start(memory=512, on_progress=lambda stage, done: stages.append(stage)).client()
+        assert {"labkit/base:latest", "labkit/toolbox:latest"} <= {
+            tag for image in client.images.list() for tag in image.tags
+        }
+        client.close()
+    finally:
+        vm.remove()
+    assert stages == ["boot", "snapshot"]  # nothing is built again
+
+
+def test_what_a_machine_runs_on_is_removed_after_it(base: Base, tmp_path: Path) -> None:
+    cache = base.copy(tmp_path / "cache")
+    one, other = (MicroVM(tmp_path / name, cache=cache) for name in ("one", "other"))
+    before = cache / "snapshots" / base.snapshot.folder.name
+    try:
+        one.start()
+        # Other lab images by now, and so another disk to begin with.
+        overlay(base.disk, cache / "images" / base.image.key / "prepared-newer.qcow2")
+        other.start()
+        assert before.exists()
+        assert answers(one) and answers(other)
+        one.stop()
+        other.stop()
+        other.start()
+        assert not before.exists()
+        assert answers(other)
+        assert len(list((cache / "snapshots").glob("*/state"))) == 1
+    finally:
+        one.remove()
+        other.remove()
+    assert base.snapshot.damage() is None
+
+
+def test_two_that_make_what_they_start_from_in_one_cache(base: Base, tmp_path: Path) -> None:
+    cache = base.copy(tmp_path / "cache")
+    both = {size: MicroVM(tmp_path / str(size), cache=cache) for size in (400, 512)}
+    try:
+        started = [
+            starter(vm, accelerator=base.accelerator, memory=size) for size, vm in both.items()
+        ]
+        for starting, vm in zip(started, both.values(), strict=True):
+            assert starting.communicate(timeout=400)[0].split()[-1] == str(vm.pid())
+        assert all(answers(vm) for vm in both.values())
+    finally:
+        for vm in both.values():
+            vm.remove()
 
 
 # --- damage ------------------------------------------------------------------------------------
@@ -176,8 +236,8 @@ def test_a_damaged_snapshot_means_a_cold_boot_and_a_warning_that_says_why(
 ) -> None:
     """The right number of bytes, all of them wrong; what it was built on stays whole."""
     vm = MicroVM(tmp_path / "vm", cache=base.copy(tmp_path / "cache"))
-    snapshot = Snapshot(vm.cache / "snapshots" / base.snapshot.folder.name)
-    file = snapshot.folder / part
+    damaged = Snapshot(vm.cache / "snapshots" / base.snapshot.folder.name)
+    file = damaged.folder / part
     size = file.stat().st_size
     file.unlink()
     if part == "state":
@@ -189,7 +249,7 @@ def test_a_damaged_snapshot_means_a_cold_boot_and_a_warning_that_says_why(
         with pytest.warns(SnapshotWarning, match="did not load; booting instead"):
             vm.start()
         assert answers(vm)
-        assert not snapshot.state.exists()  # nobody tries it again
+        assert not damaged.state.exists()  # nobody tries it again
         assert len(qemus(tmp_path)) == 1
     finally:
         vm.remove()
@@ -214,10 +274,42 @@ def test_a_shortened_snapshot_is_made_anew(base: Base, tmp_path: Path) -> None:
     assert stages == ["boot", "snapshot"]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a disk at all" * 64])
+@pytest.mark.parametrize("trouble", ["it stands still", "nobody waits", "it is killed"])
+def test_a_slow_machine_is_no_bad_snapshot(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    vm = MicroVM(tmp_path / "vm", cache=base.copy(tmp_path / "cache"))
+    spawn = process.spawn
+
+    def spawn_and_disturb(folder: Path, argv: list[str]) -> int:
+        number = spawn(folder, argv)
+        if "-incoming" in argv and trouble != "nobody waits":
+            os.kill(number, signal.SIGSTOP if trouble == "it stands still" else signal.SIGKILL)
+        return number
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "spawn", spawn_and_disturb)
+            patch.setattr(qmp, "TIMEOUT", 3.0)
+            if trouble == "nobody waits":
+                patch.setattr(snapshot, "RESTORE_TIMEOUT", 0.001)
+            with pytest.warns(SnapshotWarning, match="not up from its snapshot in time; booting"):
+                vm.start()
+        assert answers(vm)
+        assert len(qemus(tmp_path)) == 1
+        vm.stop()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            vm.start()  # from the very snapshot
+        assert chain(vm.folder / "disk.qcow2")[1] == base.snapshot.disk.resolve()
+    finally:
+        vm.remove()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a disk at all" * 64], ids=["empty", "no disk"])
 def test_a_damaged_image_is_an_error(base: Base, tmp_path: Path, content: bytes) -> None:
     cache = base.copy(tmp_path / "cache")
-    for disk in cache.glob("*/*/disk.qcow2"):  # the image's and the snapshot's
+    for disk in cache.glob("*/*/*.qcow2"):  # the image's, the prepared one, the snapshot's
         disk.unlink()
         disk.write_bytes(content)
     for sizes in cache.glob("snapshots/*/sizes.json"):
@@ -228,4 +320,4 @@ def test_a_damaged_image_is_an_error(base: Base, tmp_path: Path, content: bytes)
     assert "labkit engine build" in caught.value.do
     assert qemus(tmp_path) == []
     assert left(vm.folder) == set()
-    assert not list(cache.glob("snapshots/making-*"))
+    assert not list(cache.glob("making-*"))

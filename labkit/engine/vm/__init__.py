@@ -1,13 +1,16 @@
 """A micro-VM with a real Docker Engine in it, for whoever has no privilege at all."""
 
-from .base import KvmWarning, build_base, choose_machine
+from .base import Base, KvmWarning, choose_machine, hold_base
+from .cache import cache_contents, machine_disks
 from .image import Image, build_image, find_image
-from .machine import MEMORY, Machine, find_qemu, why_not_kvm
-from .microvm import MicroVM, SnapshotWarning
-from .snapshot import Preparation, Snapshot, find_snapshot
+from .machine import Machine, find_qemu, usual_memory, why_not_kvm
+from .microvm import KEPT, MicroVM, SnapshotWarning
+from .prepared import Preparation, find_disk
+from .snapshot import Snapshot, find_snapshot
 
 __all__ = [
-    "MEMORY",
+    "KEPT",
+    "Base",
     "Image",
     "KvmWarning",
     "Machine",
@@ -15,11 +18,15 @@ __all__ = [
     "Preparation",
     "Snapshot",
     "SnapshotWarning",
-    "build_base",
     "build_image",
+    "cache_contents",
     "choose_machine",
+    "find_disk",
     "find_image",
     "find_qemu",
     "find_snapshot",
+    "hold_base",
+    "machine_disks",
+    "usual_memory",
     "why_not_kvm",
 ]

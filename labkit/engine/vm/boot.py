@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from labkit.detached import detach
 from labkit.engine.endpoint import Endpoint
-from labkit.errors import EngineError
+from labkit.errors import DiskFullError, EngineError
 from labkit.lock import is_locked
 from labkit.waiting import wait_until
 
@@ -44,6 +45,29 @@ def cold_boot(
         *machine.boot(image),
     ]
     process.spawn(folder, argv)
+
+
+@contextmanager
+def workshop(cache: Path, *, room: int) -> Iterator[Path]:
+    """A folder in which a guest is booted to make something; hold the lock of the cache.
+
+    Raises DiskFullError if there are not `room` bytes.
+    """
+    for left in cache.glob("making-*"):  # of a process that was killed
+        process.kill(left)
+        shutil.rmtree(left, ignore_errors=True)
+    if (free := shutil.disk_usage(cache).free) < room:
+        raise DiskFullError(
+            "There is no room for what the micro-VM starts from.",
+            seen=f"{free >> 20} MiB free in {cache}",
+            do=f"free {room >> 20} MiB, or set LABKIT_CACHE elsewhere",
+        )
+    work = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
+    try:
+        yield work
+    finally:
+        process.kill(work)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def place_for_sockets(folder: Path) -> Path:
@@ -95,6 +119,7 @@ def wait_answering(folder: Path, sockets: Path, *, timeout: float) -> tuple[Endp
 
 def overlay(backing: Path, disk: Path) -> None:
     """Make a disk that holds what differs from `backing` (`qemu-img create -b`)."""
+    new = disk.with_suffix(".new")
     done = subprocess.run(
         [
             "qemu-img",
@@ -106,7 +131,7 @@ def overlay(backing: Path, disk: Path) -> None:
             "qcow2",
             "-b",
             str(backing.absolute()),
-            str(disk),
+            str(new),
         ],
         capture_output=True,
         text=True,
@@ -118,6 +143,24 @@ def overlay(backing: Path, disk: Path) -> None:
             seen=done.stderr.strip(),
             do="`labkit engine build` makes the image anew",
         )
+    new.replace(disk)  # at any moment it can be seen what a disk is built on
+
+
+def chain(disk: Path) -> list[Path]:
+    """Return a disk, what it is an overlay of, and so on, by the files' real names.
+
+    Source: QEMU, docs/interop/qcow2.txt.
+    """
+    found = [disk.resolve()]
+    with suppress(OSError, struct.error):  # the last one may be gone, or no disk at all
+        while True:
+            with found[-1].open("rb") as file:
+                magic, _, offset, size = struct.unpack(">4sIQI", file.read(20))
+                if magic != b"QFI\xfb" or not offset:
+                    break
+                file.seek(offset)
+                found.append(Path(os.fsdecode(file.read(size))).resolve())
+    return found
 
 
 def _pings(path: Path) -> bool:

@@ -11,13 +11,15 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from labkit.debian import ARCHITECTURES, need, which
-from labkit.errors import EngineError, MissingToolError
+from labkit.errors import BadValueError, EngineError, MissingToolError
 from labkit.linux import need_linux
 
 from .forwarder import WIRE
@@ -25,7 +27,10 @@ from .image import Image
 from .qmp import SOCKET
 
 OLDEST = (6, 2)  # Ubuntu 22.04's; tested with 7.2 and 10.0
-MEMORY = 640  # MiB
+# MiB. A restored machine takes of the host what it touches, so a larger one is no heavier at first;
+# but in time a guest fills with the files that it reads whatever it has been given.
+MEMORY, MEMORY_OF_PLENTY = 640, 1536
+PLENTY, PLENTY_FREE = 6 << 10, 2 << 10  # what the host has, and of it free
 MEMORY_LEAST = 384  # below it the kernel kills the engine
 # MiB of translated code under emulation. QEMU's own choice is 1 GiB; a session with a few
 # `docker run` fills 170, and what does not fit is translated again.
@@ -43,6 +48,8 @@ _TARGETS = {
     "x86_64": ("q35", "ttyS0", "max,-erms,-fsrm"),
     "aarch64": ("virt,gic-version=max", "ttyAMA0", "max"),
 }
+# What tells one CPU from another in /proc/cpuinfo, on x86 and on ARM.
+_CPU = "vendor_id|model name|stepping|microcode|flags|Features|CPU [a-z]+"
 _KVM_GET_API_VERSION, _KVM_CREATE_VM = 0xAE00, 0xAE01
 
 
@@ -58,7 +65,7 @@ class Machine:
 
     @classmethod
     def detect(
-        cls, *, memory: int = MEMORY, cpus: int | None = None, accelerator: str | None = None
+        cls, *, memory: int | None = None, cpus: int | None = None, accelerator: str | None = None
     ) -> Machine:
         """Return the best machine that this computer can run, with KVM where it works.
 
@@ -66,11 +73,12 @@ class Machine:
         little memory.
         """
         qemu, version = find_qemu()
+        memory = memory or usual_memory()
         if memory < MEMORY_LEAST:
             raise EngineError(
                 "This is too little memory for a micro-VM.",
                 seen=f"{memory} MiB",
-                do=f"give it {MEMORY_LEAST} MiB or more; {MEMORY} is usual",
+                do=f"give it {MEMORY_LEAST} MiB or more; {usual_memory()} is usual here",
             )
         accelerator = accelerator or ("tcg" if why_not_kvm() else "kvm")
         wanted = memory + (TB_SIZE if accelerator == "tcg" else 0)
@@ -88,12 +96,8 @@ class Machine:
         """Return the hash of all in this machine that makes another one's snapshot invalid."""
         processor = ""
         if self.accelerator == "kvm":  # the guest sees the real CPU
-            text = Path("/proc/cpuinfo").read_text()
-            processor = str(
-                re.findall(r"^(?:model name|flags|microcode|Features)\s*:.*", text, re.MULTILINE)[
-                    :3
-                ]
-            )
+            one, _, _ = Path("/proc/cpuinfo").read_text().partition("\n\n")
+            processor = "\n".join(re.findall(rf"^(?:{_CPU})\s*:.*", one, re.MULTILINE))
         facts = (
             self.version,
             self.accelerator,
@@ -230,21 +234,47 @@ def why_not_kvm() -> str | None:
     return None
 
 
+def usual_memory() -> int:
+    """Return the MiB of a micro-VM here if nobody says how many: `LABKIT_MEMORY`, else by the host.
+
+    What the host has, and not only what is free, decides: each size has a snapshot of its own.
+    Raises BadValueError.
+    """
+    if told := os.environ.get("LABKIT_MEMORY"):
+        if not told.isdecimal():
+            raise BadValueError(
+                "LABKIT_MEMORY is no number of MiB.",
+                value=told,
+                seen=told,
+                do="say 640, or unset it",
+            )
+        return int(told)
+    plenty = memory_there() >= PLENTY and memory_available() >= PLENTY_FREE
+    return MEMORY_OF_PLENTY if plenty else MEMORY
+
+
+def memory_there() -> int:
+    """Return the MiB that the machine has, or our cgroup may have if that is less."""
+    return min((psutil.virtual_memory().total, *(limit for limit, _ in _cgroups()))) >> 20
+
+
 def memory_available() -> int:
     """Return the MiB that may still be used: the machine's, or our cgroup's if that is less."""
-    free = psutil.virtual_memory().available
+    left = (limit - used for limit, used in _cgroups())
+    return min((psutil.virtual_memory().available, *left)) >> 20
+
+
+def _cgroups() -> Iterator[tuple[int, int]]:
+    """The bytes that our cgroup, version 2 or 1, may use and uses."""
     for folder, limit, usage in (
         ("", "memory.max", "memory.current"),
         ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
         cgroup = Path("/sys/fs/cgroup", folder)
-        try:
+        with suppress(OSError, ValueError):  # no such file here, or "max"
             used = int((cgroup / usage).read_text())
             # Pages of files that nobody uses count as used, and are given back when wanted.
             stat = (cgroup / "memory.stat").read_text()
             cached = re.search(r"^(?:total_)?inactive_file (\d+)", stat, re.MULTILINE)
             used -= int(cached[1]) if cached else 0
-            free = min(free, int((cgroup / limit).read_text()) - used)
-        except (OSError, ValueError):  # no such file here, or "max"
-            continue
-    return free >> 20
+            yield int((cgroup / limit).read_text()), used

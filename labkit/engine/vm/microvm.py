@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Literal
 
 from labkit.engine.endpoint import Endpoint
-from labkit.errors import EngineError, EngineGoneError, LabError
+from labkit.errors import BadSnapshotError, EngineError, EngineGoneError, LabError
 from labkit.lock import locked
 
-from . import boot, process, snapshot
-from .base import build_base
+from . import boot, process
+from .base import Base, hold_base
 from .forwarder import ENGINE, RUNNER
 from .image import Image, Progress
-from .machine import MEMORY, Machine, find_qemu
+from .machine import find_qemu
 from .runner import GuestRunner
+from .snapshot import RESTORE_TIMEOUT
 
 START_TIMEOUT = 700.0  # seconds: another process may be building the image
 STOP_TIMEOUT = 30.0
-RESTORE_TIMEOUT = 30.0  # seconds; about one is usual
 DISK = "disk.qcow2"  # thrown away at stop
 KEPT = "kept.qcow2"  # outlives the machine; a start without `keep` leaves it alone
 RECORD = "vm.json"
 
 
 class SnapshotWarning(UserWarning):
-    """A snapshot did not load, and the machine was booted cold instead."""
+    """A machine did not come up from its snapshot, and was booted cold instead."""
 
 
 def _silent(stage: str, done: float | None) -> None:
@@ -47,7 +47,7 @@ class MicroVM:
     def start(
         self,
         *,
-        memory: int = MEMORY,
+        memory: int | None = None,
         cpus: int | None = None,
         accelerator: Literal["kvm", "tcg"] | None = None,
         network: bool = True,
@@ -56,9 +56,9 @@ class MicroVM:
     ) -> Endpoint:
         """Start the machine, or join the one that runs; return where its engine listens.
 
-        `memory` in MiB; `network=False` cuts the guest off from everything but our entrances;
-        `keep` lets the disk outlive the machine: it is then always booted, never restored.
-        Builds what is not in the cache.
+        `memory` in MiB, else `usual_memory`; `network=False` cuts the guest off from everything
+        but our entrances; `keep` lets the disk outlive the machine: it is then always booted,
+        never restored. Builds what is not in the cache.
         """
         find_qemu()
         try:
@@ -76,16 +76,21 @@ class MicroVM:
                 return self.endpoint
             process.kill(self.folder)  # of a start that was killed half way
             self._forget()
-            image, machine, base = build_base(
+            disk = self.folder / (KEPT if keep else DISK)
+            with hold_base(
                 self.cache,
+                folder=self.folder,
                 memory=memory,
                 cpus=cpus,
                 accelerator=accelerator,
                 on_progress=on_progress,
-            )
+            ) as base:
+                if not (keep and disk.exists()):
+                    boot.overlay(base.disk if keep else base.snapshot.disk, disk)
             sockets = boot.place_for_sockets(self.folder)
             try:
-                endpoint = self._run(machine, image, base, sockets, network=network, keep=keep)
+                if keep or not self._restore(base, sockets, network=network):
+                    self._boot(base, sockets, disk, network=network)
             except BaseException:
                 process.kill(self.folder)
                 raise
@@ -93,44 +98,45 @@ class MicroVM:
                 "sockets": str(sockets),
                 "keep": keep,
                 "network": network,
-                "accelerator": machine.accelerator,
-                "memory": memory,
-                "cpus": machine.cpus,
+                "accelerator": base.machine.accelerator,
+                "memory": base.machine.memory,
+                "cpus": base.machine.cpus,
             }
             (self.folder / RECORD).write_text(json.dumps(record))
-            return endpoint
+            return self.endpoint
 
-    def _run(
-        self,
-        machine: Machine,
-        image: Image,
-        base: snapshot.Snapshot,
-        sockets: Path,
-        *,
-        network: bool,
-        keep: bool,
-    ) -> Endpoint:
-        name = KEPT if keep else DISK
-        disk = self.folder / name
-        if not disk.exists():
-            boot.overlay(base.disk, disk)
-        if not keep:
-            try:
-                boot.follow(self.folder, sockets)  # it starts while the snapshot is loaded
-                base.load(self.folder, machine, name, network=network)
-                return boot.wait_answering(self.folder, sockets, timeout=RESTORE_TIMEOUT)[0]
-            except LabError as err:
-                process.kill(self.folder)
-                base.discard()
-                warnings.warn(
-                    f"The micro-VM's snapshot did not load; booting instead. {err}",
-                    SnapshotWarning,
-                    stacklevel=3,
+    def _restore(self, base: Base, sockets: Path, *, network: bool) -> bool:
+        """Start it from the snapshot; say whether it came up."""
+        try:
+            base.snapshot.restore(self.folder, sockets, base.machine, DISK, network=network)
+            return True
+        except LabError as err:
+            process.kill(self.folder)
+            said = "The micro-VM's snapshot did not load; booting instead."
+            if isinstance(err, BadSnapshotError):
+                base.snapshot.discard()
+            else:  # a machine with much to do, say, or with too little room: another time it may
+                said = (
+                    "The micro-VM was not up from its snapshot in time; booting instead. "
+                    "The snapshot stays."
                 )
-                self._forget()
-                boot.overlay(base.disk, disk)
-        boot.cold_boot(self.folder, image, machine, name, network=network, durable=keep)
-        return boot.wait_answering(self.folder, sockets, timeout=boot.BOOT_TIMEOUT)[0]
+            warnings.warn(f"{said} {err}", SnapshotWarning, stacklevel=3)
+        boot.overlay(base.disk, self.folder / DISK)
+        return False
+
+    def _boot(self, base: Base, sockets: Path, disk: Path, *, network: bool) -> None:
+        kept = disk.name == KEPT
+        last = boot.chain(disk)[-1]
+        if not last.exists():
+            raise EngineError(
+                "The image that the kept disk was built on is gone.",
+                seen=f"{disk} is an overlay of {last}",
+                do=f"what is in it cannot be read any more: rm {disk}",
+            )
+        # A kept disk has the modules of the kernel that it began with, not of the newest.
+        image = Image(last.parent.name, last.parent) if kept else base.image
+        boot.cold_boot(self.folder, image, base.machine, disk.name, network=network, durable=kept)
+        boot.wait_answering(self.folder, sockets, timeout=boot.BOOT_TIMEOUT)
 
     def _heal(self) -> None:
         """Have an engine that answers: the guest starts its own anew, we what leads there."""

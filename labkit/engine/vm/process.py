@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,8 +21,8 @@ SERIAL = "serial.log"
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
-def spawn(folder: Path, argv: list[str]) -> None:
-    """Start QEMU with `folder` as its working directory and wait for its monitor."""
+def spawn(folder: Path, argv: list[str]) -> int:
+    """Start QEMU with `folder` as its working directory, wait for its monitor; return its pid."""
     for name in (PID_FILE, SOCKET, WIRE, SERIAL):
         (folder / name).unlink(missing_ok=True)
     # Its own session: Ctrl-C in a terminal and the end of a notebook are not its business.
@@ -54,6 +55,20 @@ def spawn(folder: Path, argv: list[str]) -> None:
             return False
 
     wait_until(monitored, timeout=20, what="QEMU's monitor", interval=0.01)
+    return number
+
+
+def gave_up(number: int) -> bool:
+    """Whether the QEMU that this process started has ended, or soon does, and nobody killed it."""
+
+    def ended() -> tuple[int, int] | None:
+        found = os.waitpid(number, os.WNOHANG)
+        return found if found[0] else None
+
+    with suppress(WaitTimeoutError, ChildProcessError):
+        _, status = wait_until(ended, timeout=2, what="the end of QEMU") or (0, 0)
+        return os.waitstatus_to_exitcode(status) not in (-signal.SIGKILL, -signal.SIGTERM)
+    return False
 
 
 def pid(folder: Path) -> int | None:

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
-from collections.abc import Callable
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.engine.endpoint import Endpoint
-from labkit.errors import DiskFullError, EngineError
-from labkit.lock import locked
+from labkit.errors import BadSnapshotError, EngineError, LabError
 from labkit.waiting import wait_until
 
 from . import boot, process
 from .image import Image, Progress
 from .machine import Machine
 from .qmp import Qmp, monitor
+from .runner import GuestRunner
 
-LOAD_TIMEOUT = 60.0
-ROOM = 2 << 30  # bytes that a preparation may write to the guest's disk
+LOAD_TIMEOUT = 60.0  # seconds
+RESTORE_TIMEOUT = 30.0  # seconds until the guest answers; about one is usual
+ROOM = 1 << 28  # bytes, beside the guest's memory
 # What was read and is not needed again goes out of the page cache; then the programs that a
 # `docker run` starts come in, and the cache goes to the disk.
 _WARM = """
@@ -71,12 +70,18 @@ class Snapshot:
         return None
 
     def discard(self) -> None:
-        """Make the snapshot unusable; its disk stays, for kept machines are built on it."""
+        """Make the snapshot unusable; its disk stays, for machines may be running on it."""
         self.state.unlink(missing_ok=True)
         self.memory.unlink(missing_ok=True)
 
-    def load(self, folder: Path, machine: Machine, disk: str, *, network: bool) -> None:
-        """Start QEMU in `folder` from this snapshot; raises `EngineError` if it does not load."""
+    def restore(
+        self, folder: Path, sockets: Path, machine: Machine, disk: str, *, network: bool
+    ) -> GuestRunner:
+        """Start QEMU in `folder` from this snapshot, and wait until its guest answers.
+
+        Raises BadSnapshotError if the snapshot is to blame; WaitTimeoutError or another EngineError
+        if it may well do another time.
+        """
         argv = [
             machine.qemu,
             *machine.devices(disk, network=network, durable=False),
@@ -84,7 +89,24 @@ class Snapshot:
             "-incoming",
             "defer",
         ]
-        process.spawn(folder, argv)
+        boot.follow(folder, sockets)  # it starts while the snapshot is loaded
+        number = process.spawn(folder, argv)
+        try:
+            self._load(folder)
+            return boot.wait_answering(folder, sockets, timeout=RESTORE_TIMEOUT)[1]
+        except LabError as err:
+            # QEMU ends if it refuses the state, and if the guest falls over it. A busy machine, a
+            # full disk, or one who kills QEMU says nothing of the snapshot.
+            if not process.gave_up(number):
+                raise
+            raise BadSnapshotError(
+                "The micro-VM's snapshot is bad.",
+                seen=process.log_tail(folder),
+                do="nothing: it is made anew",
+            ) from err
+
+    def _load(self, folder: Path) -> None:
+        (folder / "state").unlink(missing_ok=True)
         (folder / "state").symlink_to(self.state)
         with monitor(folder) as qemu:
             _ignore_shared(qemu)
@@ -104,89 +126,58 @@ class Snapshot:
             qemu.command("cont")
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """What is done in a booted guest before it is kept, such as building the lab images."""
+def snapshots_of(cache: Path, disk: Path) -> list[Snapshot]:
+    """Return the snapshots of machines that began with this disk, the one used last first."""
+    states = sorted((cache / "snapshots").glob("*/state"), key=_age, reverse=True)
+    found = (Snapshot(state.parent) for state in states)
+    return [one for one in found if boot.chain(one.disk)[1:2] == [disk.resolve()]]
 
-    key: str  # changes with what is done
-    work: Callable[[Endpoint], None]
 
-
-def find_snapshot(
-    cache: Path, image: Image, machine: Machine, preparation: str | None = None
-) -> Snapshot | None:
-    """Return the newest usable snapshot of this image and machine, or of one preparation."""
-    wanted = f"{_key(cache, image, machine)}-{preparation or '*'}-*/state"
-    states = sorted((cache / "snapshots").glob(wanted), key=_age, reverse=True)
-    whole = (Snapshot(state.parent) for state in states)
-    return next((snapshot for snapshot in whole if snapshot.damage() is None), None)
+def find_snapshot(cache: Path, disk: Path, machine: Machine) -> Snapshot | None:
+    """Return the newest usable snapshot of this machine, begun with this disk."""
+    wanted = f"{_key(disk, machine)}-"
+    return next(
+        (
+            one
+            for one in snapshots_of(cache, disk)
+            if one.folder.name.startswith(wanted) and one.damage() is None
+        ),
+        None,
+    )
 
 
 def make_snapshot(
-    cache: Path,
-    image: Image,
-    machine: Machine,
-    *,
-    on_progress: Progress,
-    preparation: Preparation | None = None,
+    cache: Path, image: Image, disk: Path, machine: Machine, *, on_progress: Progress
 ) -> Snapshot:
-    """Return the snapshot, made by a cold boot if it is not in the cache.
-
-    Without a preparation any snapshot will do. A second process that asks at the same time
-    waits for the first.
-    """
+    """Return the snapshot, made by a cold boot if it is not in the cache; hold its lock."""
+    if found := find_snapshot(cache, disk, machine):
+        with suppress(OSError):
+            os.utime(found.state)
+        return found
     snapshots = cache / "snapshots"
-    snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(snapshots / "lock", timeout=600, on_wait=lambda: on_progress("wait", None)):
-        if found := find_snapshot(cache, image, machine, preparation.key if preparation else None):
-            return found
-        for left in snapshots.glob("making-*"):  # of a process that was killed
-            process.kill(left)
-            shutil.rmtree(left, ignore_errors=True)
-        wanted = (machine.memory << 20) + (ROOM if preparation else 1 << 28)
-        if (free := shutil.disk_usage(snapshots).free) < wanted:
-            raise DiskFullError(
-                "There is no room for the micro-VM's snapshot.",
-                seen=f"{free >> 20} MiB free in {snapshots}",
-                do=f"free {wanted >> 20} MiB, or set LABKIT_CACHE elsewhere",
-            )
-        work = Path(tempfile.mkdtemp(prefix="making-", dir=snapshots))
-        try:
-            _make(work, cache, image, machine, preparation, on_progress)
-            kind = preparation.key if preparation else "plain"
-            place = snapshots / f"{_key(cache, image, machine)}-{kind}-{work.name[7:]}"
-            work.rename(place)
-            return Snapshot(place)
-        finally:
-            process.kill(work)
-            shutil.rmtree(work, ignore_errors=True)
+    snapshots.mkdir(exist_ok=True, mode=0o700)
+    with boot.workshop(cache, room=(machine.memory << 20) + ROOM) as work:
+        _make(work, image, disk, machine, on_progress)
+        place = snapshots / f"{_key(disk, machine)}-{work.name[7:]}"
+        work.rename(place)
+        return Snapshot(place)
 
 
-def _make(
-    work: Path,
-    cache: Path,
-    image: Image,
-    machine: Machine,
-    preparation: Preparation | None,
-    on_progress: Progress,
-) -> None:
+def _make(work: Path, image: Image, disk: Path, machine: Machine, on_progress: Progress) -> None:
     on_progress("boot", None)
     made = Snapshot(work)
-    boot.overlay(image.disk, made.disk)
+    boot.overlay(disk, made.disk)
     boot.cold_boot(
         work,
         image,
         machine,
-        "disk.qcow2",
-        network=preparation is not None,
+        made.disk.name,
+        network=False,
         durable=False,
         memory=made.memory,
     )
     with boot.sockets_for(work) as sockets:
-        endpoint, runner = boot.wait_answering(work, sockets, timeout=boot.BOOT_TIMEOUT)
-        if preparation is not None:
-            on_progress("prepare", None)
-            preparation.work(endpoint)
+        _, runner = boot.wait_answering(work, sockets, timeout=boot.BOOT_TIMEOUT)
         on_progress("snapshot", None)
         runner.run(_WARM)
     with monitor(work) as qemu:
@@ -217,8 +208,9 @@ def _ignore_shared(qemu: Qmp) -> None:
     )
 
 
-def _key(cache: Path, image: Image, machine: Machine) -> str:
-    return hashlib.sha256(f"{image.key} {machine.fingerprint()}".encode()).hexdigest()[:16]
+def _key(disk: Path, machine: Machine) -> str:
+    begun = f"{disk.parent.name}/{disk.name} {machine.fingerprint()}"
+    return hashlib.sha256(begun.encode()).hexdigest()[:16]
 
 
 def _age(state: Path) -> float:
