@@ -99,7 +99,7 @@ def test_containers_do_not_reach_the_loopback_of_the_machine(lab: Lab) -> None:
     with web_server() as (port, seen):
         for network in ("bridge", "host"):
             box = lab.run("base", "sleep 600", name=network, network=network)
-            got = box.exec(f"wget -T 3 -q -O - http://10.0.2.2:{port}/", timeout=30)
+            got = box.exec(f"wget -T 3 -q -O - http://192.0.2.2:{port}/", timeout=30)
             assert got.exit_code != 0
     assert seen == []
 

@@ -21,11 +21,13 @@ from labkit.errors import WaitTimeoutError
 from labkit.lock import locked
 from labkit.waiting import wait_until
 
+from .ingress import Port, Services
 from .mux import READ, Channel, Mux, Watch, WireEndedError
 
 WIRE = "wire.sock"
 LOCK = "forwarder.lock"
 ENGINE, RUNNER = "docker.sock", "runner.sock"
+ENGINE_INSIDE = {"to": "unix", "path": "/run/docker.sock"}
 CONNECT_TIMEOUT = 30.0  # seconds
 BACKLOG = 1024  # at most net.core.somaxconn, listen(2)
 HELLO_EVERY = 1.0  # seconds between two attempts to be heard
@@ -50,7 +52,9 @@ class Forwarder:
         self._heard = False
         self._clock_tries = 0
         self._published: dict[int, Listener] = {}
-        self._exchanges: list[Exchange] = []
+        self._services = Services(self._watch, self._dial_engine, self._ingress)
+        self._services_want: set[Port] = set()
+        self._service_ports: dict[Port, Listener] = {}
 
     def serve(self) -> None:
         """Be heard, set the clock, and carry; raises WireEndedError when the machine ends."""
@@ -64,23 +68,31 @@ class Forwarder:
         self._mux.note({"seed": os.urandom(64).hex()})
         self._set_clock(tolerated=0)
         for name, what in (
-            (ENGINE, {"to": "unix", "path": "/run/docker.sock"}),
+            (ENGINE, ENGINE_INSIDE),
             (RUNNER, {"to": "program"}),
         ):
             self._listen_here(name, what)
-        tick = time.monotonic() + CLOCK_EVERY
+        self._services.look()
+        last = time.monotonic()
         while True:
+            # An engine that boots is asked again soon.
+            tick = last + (CLOCK_EVERY if self._services.follows else HELLO_EVERY)
             self._watch.run_once(max(0.0, tick - time.monotonic()))
             if (now := time.monotonic()) >= tick:
-                tick = now + CLOCK_EVERY
+                last = now
                 self._clock_tries = 0
                 self._set_clock(tolerated=CLOCK_OFF)
-                for listener in self._published.values():
+                for listener in self._listeners():
                     listener.forget_idle(now)
+                if self._services_want or not self._services.follows:
+                    self._services.look()
+
+    def _listeners(self) -> list[Listener]:
+        return [*self._published.values(), *self._service_ports.values()]
 
     def close(self) -> None:
         """Stop listening."""
-        for listener in self._published.values():
+        for listener in self._listeners():
             listener.close()
         for name in (ENGINE, RUNNER):
             (self._sockets / name).unlink(missing_ok=True)
@@ -101,6 +113,28 @@ class Forwarder:
 
     def _accept(self, listener: socket.socket, what: dict[str, Any]) -> None:
         accept_all(listener, lambda end: self._mux.open(what).join(end))
+
+    # --- services' ports -------------------------------------------------------------------------
+
+    def _dial_engine(self) -> socket.socket:
+        """A connection of our own to the guest's engine."""
+        ours, theirs = socket.socketpair()
+        self._mux.open(ENGINE_INSIDE).join(theirs)
+        return ours
+
+    def _ingress(self, ports: set[Port]) -> None:
+        """Listen for these ports of services; one that is taken here is tried again."""
+        self._services_want = ports
+        for port in self._service_ports.keys() - ports:
+            self._service_ports.pop(port).close()
+        for protocol, number in sorted(ports - self._service_ports.keys()):
+            if protocol not in ("tcp", "udp"):
+                continue
+            to = {"to": protocol, "address": "127.0.0.1", "port": number}
+            with suppress(OSError, OverflowError):
+                self._service_ports[protocol, number] = Listener(
+                    self._mux, protocol, "127.0.0.1", number, to
+                )
 
     # --- notes -----------------------------------------------------------------------------------
 

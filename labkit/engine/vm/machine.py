@@ -35,6 +35,9 @@ MEMORY_LEAST = 384  # below it the kernel kills the engine
 # MiB of translated code under emulation. QEMU's own choice is 1 GiB; a session with a few
 # `docker run` fills 170, and what does not fit is translated again.
 TB_SIZE = 192
+# The guest's own: of the addresses that nobody has, RFC 5737. QEMU's choice, 10.0.2.0/24, is also
+# what a swarm gives to its third overlay network, whose containers then reach no name server.
+NETWORK = "192.0.2.0/24"
 COMMAND_LINE = "console={console} quiet panic=-1"
 # Emulated, a page walk of five levels and the mitigations of real CPUs' faults cost time for
 # nothing; `tsc=reliable` keeps the kernel from reading a slow emulated timer for the time; and
@@ -141,7 +144,7 @@ class Machine:
             "-device",
             "virtio-blk-pci,drive=disk",
             "-netdev",
-            f"user,id=net,ipv6=off,restrict={'off' if network else 'on'}",
+            f"user,id=net,net={NETWORK},ipv6=off,restrict={'off' if network else 'on'}",
             "-device",
             "virtio-net-pci,netdev=net,romfile=",
             # All that leads into the guest is carried over a serial port: see `mux`.

@@ -157,6 +157,7 @@ class Channel:
                 self._waiting.clear()
                 self._took(self._held)
             else:
+                self._read_last()
                 self.reset()
                 return
         self._look()
@@ -173,6 +174,12 @@ class Channel:
         else:
             self._read_all = True
             self._mux.send(self.number, END)
+
+    def _read_last(self) -> None:
+        """Carry what was said by one who takes no more: an answer that came before its time."""
+        with contextlib.suppress(OSError):
+            while not self._connecting and not self._read_all and self._room > 0:
+                self._read()
 
     def _write(self) -> None:
         assert self._socket is not None
@@ -204,6 +211,9 @@ class Channel:
     def heard(self, kind: int, data: bytes) -> None:
         """Take a frame for this channel."""
         if kind == RESET:
+            with contextlib.suppress(OSError):
+                if self._socket and not self._connecting:
+                    self._write()
             self.reset(tell=False)
         elif kind == CREDIT and len(data) == 4:
             self._room += struct.unpack(">I", data)[0]

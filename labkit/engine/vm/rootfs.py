@@ -58,6 +58,8 @@ MODULES_AT_BOOT = (
     "xt_comment",
     "ipt_REJECT",
     "nf_conntrack_netlink",
+    # Its settings must be there before a swarm's first network wants to set them.
+    "ip_vs",
 )
 STRIPPED = (
     "usr/share/doc",
@@ -165,7 +167,7 @@ def configure(root: Path) -> None:
         "etc/passwd": "\n".join((*USERS, "")),
         "etc/group": "\n".join((*GROUPS, "")),
         "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 labkit-vm\n",
-        "etc/resolv.conf": "nameserver 10.0.2.3\n",
+        "etc/resolv.conf": "nameserver 192.0.2.3\n",
         "etc/labkit/modules": "\n".join(MODULES_AT_BOOT),
         "etc/labkit/daemon.json": (GUEST / "daemon.json").read_text(),
     }
