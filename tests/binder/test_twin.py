@@ -132,7 +132,7 @@ def test_jupyterlab_answers(pod: Pod, report: Report) -> None:
 def test_the_server_knows_the_engine(pod: Pod) -> None:
     environ = pod.ask("cat", "/proc/1/environ").split("\0")
     names = {line.partition("=")[0] for line in environ}
-    assert {"DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"} <= names
+    assert "DOCKER_HOST" in names
     assert "LABKIT_ENGINE=vm" in environ
 
 
