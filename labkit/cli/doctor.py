@@ -111,7 +111,7 @@ def vm_cache(cache: Path) -> dict[str, str]:
     held = {kind: sizes for kind, sizes in cache_contents(cache).items() if sizes}
     if not held:
         return {"cache": f"nothing in {cache} yet"}
-    parts = [f"{len(sizes)} {kind}: {sum(sizes) >> 20}" for kind, sizes in held.items()]
+    parts = [f"{kind} {sum(sizes) >> 20} ({len(sizes)})" for kind, sizes in held.items()]
     total = sum(map(sum, held.values())) >> 20
     kept: list[str] = []
     with suppress(PermissionError):

@@ -171,9 +171,9 @@ def test_doctor_says_what_it_holds_and_how_it_is_removed(cache: Cache) -> None:
     said = vm_cache(cache.place)
     assert said["cache"].startswith("2 MiB in ")
     for part in (
-        "1 guest images: 0;",
-        "1 prepared disks, with lab images: 0;",
-        "2 snapshots to start from: 2.",
+        "guest images 0 (1);",
+        "prepared disks, with lab images 0 (1);",
+        "snapshots to start from 2 (2).",
     ):
         assert part in said["cache"]
     assert f"rm -r {cache.place}" in said["cache's end"]
