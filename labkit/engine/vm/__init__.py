@@ -2,12 +2,15 @@
 
 from .base import KvmWarning, build_base, choose_machine
 from .image import Image, build_image, find_image
+from .integrity import Change, Changes
 from .machine import MEMORY, Machine, find_qemu, why_not_kvm
 from .microvm import MicroVM, SnapshotWarning
 from .snapshot import Preparation, Snapshot, find_snapshot
 
 __all__ = [
     "MEMORY",
+    "Change",
+    "Changes",
     "Image",
     "KvmWarning",
     "Machine",

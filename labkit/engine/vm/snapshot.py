@@ -20,7 +20,7 @@ from labkit.errors import DiskFullError, EngineError
 from labkit.lock import locked
 from labkit.waiting import wait_until
 
-from . import boot, process
+from . import boot, integrity, process
 from .image import Image, Progress
 from .machine import Machine
 from .qmp import Qmp, monitor
@@ -66,6 +66,8 @@ class Snapshot:
             for name, size in sizes.items():
                 if (found := (self.folder / name).stat().st_size) != size:
                     return f"{name} has {found} bytes instead of {size}"
+            if not integrity.is_current(self.folder):
+                return "with what it is, no guest can be compared any more"
         except (OSError, ValueError) as err:
             return str(err)
         return None
@@ -188,6 +190,7 @@ def _make(
             on_progress("prepare", None)
             preparation.work(endpoint)
         on_progress("snapshot", None)
+        integrity.take_baseline(work, runner, work, like=None)
         runner.run(_WARM)
     with monitor(work) as qemu:
         _ignore_shared(qemu)
