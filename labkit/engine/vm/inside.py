@@ -28,7 +28,7 @@ COUNTERS = (
     *("file-nr", "inode-", "dentry-state", "/random/", "ns_last_pid", "nf_conntrack_count"),
     *("/neigh/", "aio-nr", "/pty/nr", "fs/quota/"),
 )
-DOCKERS = ("net/ipv6/conf/all/forwarding", "net/ipv6/conf/default/forwarding")  # for IPv6 networks
+DOCKERS = "net/ipv6/conf/"  # it has IPv6 forwarded for its first network with it
 OWN_INTERFACES = ("all", "default", "lo")
 CGROUP = "/sys/fs/cgroup/"
 CONTROLS = (
@@ -140,8 +140,10 @@ def settings() -> None:
             folders[:] = [one for one in folders if one in OWN_INTERFACES]
         for name in names:
             path = f"{folder}/{name}"
-            if not any(counter in path for counter in COUNTERS) or "/conf/all/" in path:
-                say("setting", path.removeprefix("/proc/sys/"), text(path))
+            what = path.removeprefix("/proc/sys/")
+            dockers = what.startswith(DOCKERS) and name == "forwarding"
+            if not dockers and not any(counter in path for counter in COUNTERS):
+                say("setting", what, text(path))
     for path in ("/proc/cmdline", "/sys/kernel/kexec_loaded", "/sys/kernel/security/lockdown"):
         say("setting", path, text(path))
     for name in CONTROLS:
@@ -199,6 +201,7 @@ def bpf_programs() -> None:
         last = attributes[1]
         if (handle := bpf(FD_BY_ID, last)) < 0:
             continue
+        ctypes.memset(info, 0, ctypes.sizeof(info))  # what was told of the last one is a request
         address = ctypes.addressof(info)
         bpf(INFO, handle, ctypes.sizeof(info), address & 0xFFFFFFFF, address >> 32)
         os.close(handle)

@@ -266,10 +266,11 @@ def altered(was: bytes, now: bytes, *, code: bool) -> list[int]:
     be turned to another function of the kernel's. Source: Linux, static-keys, static_call.
     """
     found = []
+    at = 0
     for page in range(0, len(was), PAGE):
         if was[page : page + PAGE] == now[page : page + PAGE]:
             continue
-        at, end = page, min(page + PAGE, len(was))
+        at, end = max(at, page), min(page + PAGE, len(was))  # a patch may cross into this page
         while at < end:
             if was[at] == now[at]:
                 at += 1
@@ -283,7 +284,9 @@ def altered(was: bytes, now: bytes, *, code: bool) -> list[int]:
 
 def _own_patch(was: bytes, now: bytes, at: int) -> int:
     """How many bytes from `at` on are one of the kernel's own patches; 0 if it is none."""
-    for back in range(5):  # of a jump that was turned elsewhere, the first bytes are the same
+    for back in range(
+        min(at + 1, 5)
+    ):  # of a jump that was turned elsewhere, the first bytes are the same
         begin = at - back
         one, other = _branch(was, begin), _branch(now, begin)
         if one and one == other > back and (not back or was[begin] == now[begin]):
