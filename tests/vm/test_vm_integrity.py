@@ -33,18 +33,20 @@ def use(client: docker.DockerClient) -> None:
     """All that an honest session may do with an engine."""
     limited = run(client, mem_limit="64m", nano_cpus=500_000_000, ports={"80/tcp": None})
     run(client, network_mode="host", pid_mode="host", ipc_mode="host", cgroupns="host")
-    run(client, privileged=True, volumes={"mine": {"bind": "/v"}, "/srv/p": {"bind": "/p"}})
-    run(client, cap_add=["NET_ADMIN"]).exec_run("ip link add d0 type dummy")
+    folders = {"mine": {"bind": "/v"}, "/srv/p": {"bind": "/p"}}
+    root = run(client, privileged=True, volumes=folders)
+    assert root.exec_run("ip link add d0 type dummy").exit_code == 0
     pools = [IPAMPool("fd00:77::/64")]
     client.networks.create("six", enable_ipv6=True, ipam=IPAMConfig(pool_configs=pools))
+    linked = run(client, network="six")
+    client.swarm.init(advertise_addr="10.0.2.15")
+    secret = {"encrypted": ""}
+    client.networks.create("my-overlay", driver="overlay", attachable=True, options=secret)
     for driver in ("bridge", "macvlan", "ipvlan"):
         client.networks.create(f"my-{driver}", driver=driver)
-        run(client, network=f"my-{driver}")
-    run(client, network="six")
+    for driver in ("bridge", "macvlan", "ipvlan", "overlay"):
+        client.networks.get(f"my-{driver}").connect(linked)
     client.images.build(fileobj=io.BytesIO(f"FROM {IMAGE}\nRUN echo x >/x\n".encode()), tag="x")
-    client.swarm.init(advertise_addr="10.0.2.15")
-    client.networks.create("o", driver="overlay", attachable=True, options={"encrypted": ""})
-    run(client, network="o")
     published = EndpointSpec(ports={18091: 80})
     client.services.create(IMAGE, ["sleep", "600"], name="service", endpoint_spec=published)
     assert limited.stats(stream=False)["pids_stats"]["limit"] > 0
