@@ -3,6 +3,7 @@
 from .base import Base, KvmWarning, choose_machine, hold_base
 from .cache import cache_contents, machine_disks
 from .image import Image, build_image, find_image
+from .integrity import Change, Changes
 from .machine import Machine, find_qemu, usual_memory, why_not_kvm
 from .microvm import KEPT, MicroVM, SnapshotWarning
 from .prepared import Preparation, find_disk
@@ -11,6 +12,8 @@ from .snapshot import Snapshot, find_snapshot
 __all__ = [
     "KEPT",
     "Base",
+    "Change",
+    "Changes",
     "Image",
     "KvmWarning",
     "Machine",

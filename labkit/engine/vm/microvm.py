@@ -12,13 +12,13 @@ from labkit.engine.endpoint import Endpoint
 from labkit.errors import BadSnapshotError, EngineError, EngineGoneError, LabError
 from labkit.lock import locked
 
-from . import boot, process
+from . import boot, integrity, process
 from .base import Base, hold_base
 from .forwarder import ENGINE, RUNNER
 from .image import Image, Progress
+from .integrity import Changes
 from .machine import find_qemu
 from .runner import GuestRunner
-from .snapshot import RESTORE_TIMEOUT
 
 START_TIMEOUT = 700.0  # seconds: another process may be building the image
 STOP_TIMEOUT = 30.0
@@ -85,17 +85,26 @@ class MicroVM:
                 accelerator=accelerator,
                 on_progress=on_progress,
             ) as base:
-                if not (keep and disk.exists()):
+                fresh = not (keep and disk.exists())
+                if fresh:
                     boot.overlay(base.disk if keep else base.snapshot.disk, disk)
             sockets = boot.place_for_sockets(self.folder)
             try:
                 if keep or not self._restore(base, sockets, network=network):
-                    self._boot(base, sockets, disk, network=network)
+                    runner = self._boot(base, sockets, disk, network=network)
+                    # A kept disk is compared with what it is now.
+                    like = base.snapshot.folder if fresh else None
+                    integrity.take_baseline(self.folder, runner, self.folder, like=like)
             except BaseException:
                 process.kill(self.folder)
                 raise
             record = {
                 "sockets": str(sockets),
+                "baseline": str(
+                    self.folder
+                    if (self.folder / integrity.BASELINE).exists()
+                    else base.snapshot.folder
+                ),
                 "keep": keep,
                 "network": network,
                 "accelerator": base.machine.accelerator,
@@ -124,7 +133,7 @@ class MicroVM:
         boot.overlay(base.disk, self.folder / DISK)
         return False
 
-    def _boot(self, base: Base, sockets: Path, disk: Path, *, network: bool) -> None:
+    def _boot(self, base: Base, sockets: Path, disk: Path, *, network: bool) -> GuestRunner:
         kept = disk.name == KEPT
         last = boot.chain(disk)[-1]
         if not last.exists():
@@ -136,7 +145,7 @@ class MicroVM:
         # A kept disk has the modules of the kernel that it began with, not of the newest.
         image = Image(last.parent.name, last.parent) if kept else base.image
         boot.cold_boot(self.folder, image, base.machine, disk.name, network=network, durable=kept)
-        boot.wait_answering(self.folder, sockets, timeout=boot.BOOT_TIMEOUT)
+        return boot.wait_answering(self.folder, sockets, timeout=boot.BOOT_TIMEOUT)[1]
 
     def _heal(self) -> None:
         """Have an engine that answers: the guest starts its own anew, we what leads there."""
@@ -158,6 +167,18 @@ class MicroVM:
     def runner(self) -> GuestRunner:
         """The guest's runner, which runs a Python program in the guest."""
         return GuestRunner(self._sockets / RUNNER)
+
+    def changes(self, *, contents: bool = False) -> Changes:
+        """What of the guest's own is not as it was restored, or booted; empty: nothing.
+
+        Programs, configuration, mounts, kernel, settings, modules, the engine, the entrance, and
+        processes of no container: see `integrity` for what is compared, and what would pass.
+        `contents` reads every program (about 4 s under emulation) and not only those that answer
+        us (1 s). Raises EngineGoneError if the machine does not answer.
+        """
+        process.assert_running(self.folder)
+        place = Path(str(self._record().get("baseline", self.folder)))
+        return integrity.find_changes(self.folder, self.runner, place, contents=contents)
 
     @property
     def _sockets(self) -> Path:
@@ -206,5 +227,13 @@ class MicroVM:
         return record
 
     def _forget(self) -> None:
-        for name in (RECORD, DISK, "state", process.PID_FILE, "qmp.sock", "wire.sock"):
+        for name in (
+            RECORD,
+            DISK,
+            "state",
+            process.PID_FILE,
+            "qmp.sock",
+            "wire.sock",
+            *integrity.FILES,
+        ):
             (self.folder / name).unlink(missing_ok=True)

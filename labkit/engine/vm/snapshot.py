@@ -17,7 +17,7 @@ from pathlib import Path
 from labkit.errors import BadSnapshotError, EngineError, LabError
 from labkit.waiting import wait_until
 
-from . import boot, process
+from . import boot, integrity, process
 from .image import Image, Progress
 from .machine import Machine
 from .qmp import Qmp, monitor
@@ -65,6 +65,8 @@ class Snapshot:
             for name, size in sizes.items():
                 if (found := (self.folder / name).stat().st_size) != size:
                     return f"{name} has {found} bytes instead of {size}"
+            if not integrity.is_current(self.folder):
+                return "with what it is, no guest can be compared any more"
         except (OSError, ValueError) as err:
             return str(err)
         return None
@@ -179,6 +181,7 @@ def _make(work: Path, image: Image, disk: Path, machine: Machine, on_progress: P
     with boot.sockets_for(work) as sockets:
         _, runner = boot.wait_answering(work, sockets, timeout=boot.BOOT_TIMEOUT)
         on_progress("snapshot", None)
+        integrity.take_baseline(work, runner, work, like=None)
         runner.run(_WARM)
     with monitor(work) as qemu:
         _ignore_shared(qemu)
