@@ -1,5 +1,7 @@
 """A plugin of pytest: what is listed must fail, all else must pass, and a list names what exists.
 
+And a test leaves its environment as it was: some of the suites' do not.
+
 It runs in the environment of the suites, which has neither labkit nor its settings.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -30,3 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for name, reason in listed.items():
         if name in found:
             found[name].add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, bool | None, bool | None]:
+    """Restore the environment after a test."""
+    before = dict(os.environ)
+    try:
+        return (yield)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

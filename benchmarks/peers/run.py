@@ -42,6 +42,7 @@ class Suite:
     source: str  # the last release whose source on PyPI has tests in it
     tests: str
     unwanted: tuple[str, ...]  # of the source: the library, which would hide the installed one
+    left_out: tuple[str, ...]
     environ: Mapping[str, str]
 
 
@@ -51,14 +52,20 @@ SUITES = {
         "tests/integration",
         # These ask no engine, want a helper for passwords, and leave no environment to the others.
         ("docker", "tests/integration/credentials"),
+        (),
         {},
     ),
     "testcontainers": Suite(
         "testcontainers==4.14.2",
         "core/tests",
         ("core/testcontainers",),
-        # It is a program of its own that Debian does not have.
-        {"TESTCONTAINERS_RYUK_DISABLED": "true"},
+        # It asks no engine, but whether this machine is a container.
+        ("core/tests/test_utils.py::test_inside_container",),
+        # Nor do the others ask that.
+        {
+            "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
+            "TESTCONTAINERS_HOST_OVERRIDE": "localhost",
+        },
     ),
 }
 INSTALLED = (
@@ -77,6 +84,7 @@ INSTALLED = (
 # programs that the tests run in them.
 SHELL = 'CMD ["/bin/sh"]'
 ALPINE = f"RUN mkdir /var/opt && echo postgres:x:70:70::/:/bin/sh >>/etc/passwd\n{SHELL}"
+NGINX = "RUN rm -r /var/www/html && ln -s /usr/share/nginx/html /var/www/html"
 IMAGES = {
     "alpine:3.10": ("labkit/base", ALPINE),
     "alpine:latest": ("labkit/base", ALPINE),
@@ -88,9 +96,13 @@ IMAGES = {
         "RUN mkdir /www && printf PONG >/www/ping\n"
         'EXPOSE 8080\nCMD ["httpd", "-f", "-p", "8080", "-h", "/www"]',
     ),
+    "testcontainers/ryuk:0.8.1": (
+        "labkit/toolbox",
+        'COPY ryuk.py /ryuk.py\nEXPOSE 8080\nCMD ["python3", "-u", "/ryuk.py"]',
+    ),
     "ubuntu:latest": ("labkit/toolbox", 'CMD ["/bin/bash"]'),
-    "nginx:latest": ("labkit/web", ""),
-    "nginx:alpine-slim": ("labkit/web", ""),
+    "nginx:latest": ("labkit/web", NGINX),
+    "nginx:alpine-slim": ("labkit/web", NGINX),
     "postgres:latest": ("labkit/base", ""),  # it is only started and ended
     "registry:2": ("labkit/registry", ""),
 }
@@ -138,7 +150,7 @@ def fetched(suite: Suite, python: Path) -> Path:
 
 
 def run_suite(name: str, engine: Engine, kind: str, inside: list[str], options: list[str]) -> str:
-    """Run a suite, and return the last line that pytest prints."""
+    """Run a suite, and return the last line that pytest prints; `inside`: where it runs."""
     suite, python = SUITES[name], environment()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     home = WORK / "home"  # the suites change the settings of Docker's command line
@@ -146,12 +158,16 @@ def run_suite(name: str, engine: Engine, kind: str, inside: list[str], options: 
     process = subprocess.Popen(
         [*inside, str(python), "-m", "pytest", "-p", "listed", "-p", "no:cacheprovider",
          "-rfE", "--tb=short", "-o", "log_cli=false", f"--timeout={TIMEOUT}",
-         suite.tests, *options],
+         suite.tests, *(f"--deselect={name}" for name in suite.left_out), *options],
         cwd=fetched(suite, python),
         env={
             **kept,
             **engine.environ(),
             **suite.environ,
+            # What is bound into containers is the engine's, wherever it is.
+            "TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE": "/var/run/docker.sock"
+            if kind == "vm"
+            else engine.environ()["DOCKER_HOST"].removeprefix("unix://"),
             "HOME": str(home),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(HERE),
@@ -194,7 +210,7 @@ def private() -> Iterator[tuple[Engine, list[str]]]:
     sys.path.append(str(ROOT / "tests/live"))
     from other import OtherEngine  # only root can have one
 
-    other = OtherEngine("labkit-peers")
+    other = OtherEngine(f"labkit-peers-{os.getpid()}")
     try:
         other.start()
         yield other.engine, ["nsenter", f"--net=/run/netns/{other.name}"]
@@ -209,18 +225,19 @@ def make_images(engine: Engine) -> None:
     """Have all that the suites pull, by its name."""
     build_images(engine, on_message=tell, names=LAB_IMAGES)
     for name, (root, added) in IMAGES.items():
-        files: dict[str, bytes | Path] = {"Dockerfile": f"FROM {root}\n{added}\n".encode()}
+        dockerfile = f"FROM {root}\n{added}\n".encode()
+        files: dict[str, bytes | Path] = {"Dockerfile": dockerfile, "ryuk.py": HERE / "ryuk.py"}
         build_image(engine, name, files, name=name, labels={})
     if engine.client.images.list(SOCAT):
         return
     with Packages(engine) as packages:
         debs = packages.lacking("labkit/toolbox", ["socat"], on_message=tell)
-        dockerfile = (
+        socat = (
             "FROM labkit/toolbox\nRUN --mount=type=bind,target=/context sh /context/install\n"
             'ENTRYPOINT ["socat"]\n'
         )
         files = {
-            "Dockerfile": dockerfile.encode(),
+            "Dockerfile": socat.encode(),
             INSTALL: (paths.images_dir() / INSTALL).read_bytes(),
             **{deb.name: deb for deb in debs},
         }
