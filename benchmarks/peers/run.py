@@ -103,10 +103,11 @@ IMAGES = {
     "ubuntu:latest": ("labkit/toolbox", 'CMD ["/bin/bash"]'),
     "nginx:latest": ("labkit/web", NGINX),
     "nginx:alpine-slim": ("labkit/web", NGINX),
+    "nginx:1.25.4-alpine-slim": ("labkit/web", NGINX),
     "postgres:latest": ("labkit/base", ""),  # it is only started and ended
     "registry:2": ("labkit/registry", "USER root"),  # it writes its users where the test says
 }
-SOCAT = "alpine/socat:latest"
+SOCAT = ("alpine/socat:latest", "alpine/socat:1.7.4.3-r0")
 LAB_IMAGES = {root.removeprefix("labkit/") for root, _ in IMAGES.values()}
 
 
@@ -228,7 +229,7 @@ def make_images(engine: Engine) -> None:
         dockerfile = f"FROM {root}\n{added}\n".encode()
         files: dict[str, bytes | Path] = {"Dockerfile": dockerfile, "ryuk.py": HERE / "ryuk.py"}
         build_image(engine, name, files, name=name, labels={})
-    if engine.client.images.list(SOCAT):
+    if all(engine.client.images.list(name) for name in SOCAT):
         return
     with Packages(engine) as packages:
         debs = packages.lacking("labkit/toolbox", ["socat"], on_message=tell)
@@ -241,7 +242,8 @@ def make_images(engine: Engine) -> None:
             INSTALL: (paths.images_dir() / INSTALL).read_bytes(),
             **{deb.name: deb for deb in debs},
         }
-        build_image(engine, SOCAT, files, name=SOCAT, labels={})
+        for name in SOCAT:
+            build_image(engine, name, files, name=name, labels={})
 
 
 def main(words: list[str]) -> int:
