@@ -23,7 +23,7 @@ AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")
 WORKERS ?= logical
 
 .DEFAULT_GOAL := help
-.PHONY: help lab setup engine images test lint run bench binder-twin course clean
+.PHONY: help lab setup engine images test lint run bench peers binder-twin course clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "%-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ course: images ## make the notebooks anew from course/
 bench: $(VENV)/dev images ## print labkit's speed beside that of what it replaces
 	@missed=; for file in benchmarks/bench_*.py; do python $$file || missed="$$missed $$file"; done; \
 	    [ -z "$$missed" ] || { echo "targets missed in:$$missed" >&2; exit 1; }
+
+peers: $(VENV)/dev ## run docker-py's and testcontainers' own tests on the micro-VM, or ENGINE=private
+	@ENGINE=$(ENGINE) python benchmarks/peers/run.py $(PEERS) $(TEST_OPTIONS)
 
 binder-twin: $(VENV)/dev engine ## run the course as a Binder pod would, and print what it took
 	LABKIT_TWIN_CHAPTERS="00 01 02" pytest -s tests/binder/test_twin.py $(TEST_OPTIONS)
