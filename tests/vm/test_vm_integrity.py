@@ -40,7 +40,7 @@ def use(client: docker.DockerClient) -> None:
     pools = [IPAMPool("fd00:77::/64")]
     client.networks.create("six", enable_ipv6=True, ipam=IPAMConfig(pool_configs=pools))
     linked = run(client, network="six")
-    client.swarm.init(advertise_addr="10.0.2.15")
+    client.swarm.init(advertise_addr="192.0.2.15")
     secret = {"encrypted": ""}
     client.networks.create("my-overlay", driver="overlay", attachable=True, options=secret)
     for driver in ("bridge", "macvlan", "ipvlan"):

@@ -29,6 +29,8 @@ COUNTERS = (
     *("/neigh/", "aio-nr", "/pty/nr", "fs/quota/"),
 )
 DOCKERS = "net/ipv6/conf/"  # it has IPv6 forwarded for its first network with it
+SWARMS = "net/ipv4/vs/"  # of the load balancer of services, whose module is there from the start
+GATEWAY = "192.0.2.2"  # in our rules: see `init`
 OWN_INTERFACES = ("all", "default", "lo")
 CGROUP = "/sys/fs/cgroup/"
 CONTROLS = (
@@ -141,7 +143,7 @@ def settings() -> None:
         for name in names:
             path = f"{folder}/{name}"
             what = path.removeprefix("/proc/sys/")
-            dockers = what.startswith(DOCKERS) and name == "forwarding"
+            dockers = (what.startswith(DOCKERS) and name == "forwarding") or what.startswith(SWARMS)
             if not dockers and not any(counter in path for counter in COUNTERS):
                 say("setting", what, text(path))
     for path in ("/proc/cmdline", "/sys/kernel/kexec_loaded", "/sys/kernel/security/lockdown"):
@@ -247,7 +249,7 @@ def network() -> None:
     for chain in ("PREROUTING", "OUTPUT"):
         # Docker adds rules below ours, for encrypted overlays.
         rules = chains.get(chain, [])
-        ours = next((n for n, rule in enumerate(rules, 1) if "10.0.2.2" in rule), 1)
+        ours = next((n for n, rule in enumerate(rules, 1) if GATEWAY in rule), 1)
         say("network", f"first rules of mangle {chain}", "; ".join(rules[:ours]))
 
 
