@@ -84,7 +84,10 @@ INSTALLED = (
 # programs that the tests run in them.
 SHELL = 'CMD ["/bin/sh"]'
 ALPINE = f"RUN mkdir /var/opt && echo postgres:x:70:70::/:/bin/sh >>/etc/passwd\n{SHELL}"
-NGINX = "RUN rm -r /var/www/html && ln -s /usr/share/nginx/html /var/www/html"
+NGINX = (
+    "RUN rm -r /var/www/html && ln -s /usr/share/nginx/html /var/www/html\n"
+    "COPY --from=labkit/base /bin/busybox /usr/local/bin/wget"
+)
 IMAGES = {
     "alpine:3.10": ("labkit/base", ALPINE),
     "alpine:latest": ("labkit/base", ALPINE),
@@ -154,8 +157,11 @@ def run_suite(name: str, engine: Engine, kind: str, inside: list[str], options: 
     """Run a suite, and return the last line that pytest prints; `inside`: where it runs."""
     suite, python = SUITES[name], environment()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
-    home = WORK / "home"  # the suites change the settings of Docker's command line
-    home.mkdir(exist_ok=True)
+    # The suites change the settings of Docker's command line; where it has none, their folder.
+    home = paths.home() / "user"
+    shutil.rmtree(home, ignore_errors=True)
+    (home / ".docker").mkdir(parents=True)
+    (home / ".docker/config.json").write_text("{}")
     process = subprocess.Popen(
         [*inside, str(python), "-m", "pytest", "-p", "listed", "-p", "no:cacheprovider",
          "-rfE", "--tb=short", "-o", "log_cli=false", f"--timeout={TIMEOUT}",
