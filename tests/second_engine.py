@@ -36,11 +36,15 @@ def nbval(notebook: Path, *, timeout: int) -> list[str]:
 
 
 class SecondEngine:
-    """A machine of its own, started by the first program that is run on it."""
+    """A machine of its own."""
 
     def __init__(self) -> None:
         # Unix sockets want a short path.
         self._home = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
+
+    def start(self) -> None:
+        """Start it, with the lab images; what there is to say of this machine is said here."""
+        self._run("-m", "labkit", "engine", "start", "--engine", "vm")
 
     def live(self) -> str:
         """What pytest says of the library's live tests.

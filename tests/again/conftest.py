@@ -11,6 +11,9 @@ from second_engine import SecondEngine
 @pytest.fixture(scope="package")
 def second_engine() -> Iterator[SecondEngine]:
     """A machine that is ended afterwards, whatever still runs on it."""
-    started = SecondEngine()
-    yield started
-    started.end()
+    engine = SecondEngine()
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.end()

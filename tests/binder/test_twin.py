@@ -24,7 +24,11 @@ START = f"{twin.HOME}/binder/start"
 POLL = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8888/lab').status)"
 FIRST = "import labkit; lab = labkit.Lab(); print(lab.once('base', 'echo it runs'))"
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [
+    pytest.mark.timeout(1500),
+    # docker-py leaves sockets to the garbage collector, and a pod takes minutes to be made.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 Report = Callable[[str], None]
 
 
