@@ -189,9 +189,8 @@ def run_suite(name: str, engine: Engine, kind: str, inside: list[str], options: 
     for line in process.stdout:
         print(line, end="", flush=True)
         last = line.strip() or last
-    return (
-        f"{name} on {kind}: {last}" if process.wait() == 0 else f"{name} on {kind}: FAILED {last}"
-    )
+    code = process.wait()
+    return f"{name} on {kind}: {last}" if code == 0 else f"{name} on {kind}: FAILED ({code}) {last}"
 
 
 # --- the engine ----------------------------------------------------------------------------------
