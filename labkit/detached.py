@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def detach(
-    module: str, *arguments: str, stdin: int = subprocess.DEVNULL, environ: Mapping[str, str]
+    module: str,
+    *arguments: str,
+    stdin: int = subprocess.DEVNULL,
+    inherited: Sequence[int] = (),
+    environ: Mapping[str, str],
 ) -> int:
-    """Run a module of ours on its own, silent and holding no folder; return its pid."""
+    """Run a module of ours on its own, silent and holding no folder; return its pid.
+
+    It has our descriptors `inherited`, besides.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdin=stdin,
@@ -19,6 +26,7 @@ def detach(
         stderr=subprocess.DEVNULL,
         # A session of its own: an interrupt or hang-up of the notebook's must not reach it.
         start_new_session=True,
+        pass_fds=inherited,
         cwd="/",
         env={**environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )

@@ -35,16 +35,16 @@ def locked(
         os.close(fd)
 
 
-def is_locked(path: Path) -> bool:
-    """Whether another process holds the lock `path`."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _taken(fd)
-    finally:
-        os.close(fd)
+def take(path: Path) -> int | None:
+    """Take the lock `path` unless somebody has it; return its descriptor.
+
+    It is held until that is closed, by us and by whoever has inherited it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if _taken(fd):
+        return fd
+    os.close(fd)
+    return None
 
 
 def _taken(fd: int) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from labkit.detached import detach
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import DiskFullError, EngineError
-from labkit.lock import is_locked
+from labkit.lock import take
 from labkit.waiting import wait_until
 
 from . import forwarder, process
@@ -91,10 +91,17 @@ def sockets_for(folder: Path) -> Iterator[Path]:
 
 def follow(folder: Path, sockets: Path) -> None:
     """Start what leads into the guest, unless it is there: see `forwarder`."""
-    if not is_locked(folder / forwarder.LOCK):
+    lock = take(folder / forwarder.LOCK)
+    if lock is None:
+        return
+    try:
         for name in (forwarder.ENGINE, forwarder.RUNNER):  # of one that was killed
             (sockets / name).unlink(missing_ok=True)
-        detach("labkit.engine.vm.forwarder", str(folder), str(sockets), environ=os.environ)
+        # It inherits the lock, and so holds it from now on to its end.
+        module, place = "labkit.engine.vm.forwarder", (str(folder), str(sockets))
+        detach(module, *place, inherited=[lock], environ=os.environ)
+    finally:
+        os.close(lock)
 
 
 def wait_answering(folder: Path, sockets: Path, *, timeout: float) -> tuple[Endpoint, GuestRunner]:

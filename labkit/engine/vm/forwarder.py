@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import WaitTimeoutError
-from labkit.lock import locked
 from labkit.waiting import wait_until
 
 from .ingress import Port, Services
 from .mux import READ, Channel, Mux, Watch, WireEndedError
 
 WIRE = "wire.sock"
-LOCK = "forwarder.lock"
+LOCK = "forwarder.lock"  # held for as long as one runs: see `boot.follow`
 ENGINE, RUNNER = "docker.sock", "runner.sock"
 ENGINE_INSIDE = {"to": "unix", "path": "/run/docker.sock"}
 CONNECT_TIMEOUT = 30.0  # seconds
@@ -294,7 +293,6 @@ def main(folder: Path, sockets: Path) -> None:
     """Forward for one machine to its end."""
     with (
         suppress(WaitTimeoutError, WireEndedError, ConnectionError),
-        locked(folder / LOCK, timeout=1),  # another one serves
         connect(folder) as wire,
         closing(Forwarder(wire, sockets)) as forwarder,
     ):
