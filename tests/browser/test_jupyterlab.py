@@ -99,7 +99,7 @@ def test_docker_in_a_terminal_talks_to_the_engine_of_the_notebooks(
     page.on("websocket", listen)
     terminal = page.locator(".jp-Terminal:visible .xterm")
     for _ in range(3):
-        # Anew: the terminal's own code may have been dropped on its way, and is not asked for again.
+        # Anew: its code may have been dropped on its way, and is not asked for again.
         go(page, server.address)
         expect(page.locator(".jp-Notebook:visible")).to_be_visible()
         page.get_by_role("menuitem", name="File", exact=True).click()

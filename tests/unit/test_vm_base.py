@@ -11,7 +11,7 @@ import pytest
 from labkit.engine.vm import Base, Image, KvmWarning, Machine, Preparation, Snapshot, hold_base
 from labkit.engine.vm import base as bases
 from labkit.errors import DiskFullError, EngineError, LabError, WaitTimeoutError
-from labkit.lock import is_locked
+from labkit.lock import take
 
 PREPARATION = Preparation("lab", lambda endpoint: None)
 BROKEN = EngineError("QEMU ended at once.", seen="failed to set MSR")
@@ -38,7 +38,7 @@ class Computer:
         return Machine("qemu", "version 7.2.22", accelerator or "kvm", memory or 640, cpus or 1)
 
     def _boot(self, what: str, machine: Machine) -> None:
-        assert is_locked(self.cache / "lock")
+        assert take(self.cache / "lock") is None  # we hold it
         if machine.accelerator == "kvm" and self.kvm_fails:
             raise self.kvm_fails
         self.made.append(f"{what}, {machine.accelerator}")
