@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+SOCKET_PATH_MAX = 107  # bytes, unix(7)
+
 
 def home() -> Path:
     """The folder of labkit's state: `$LABKIT_HOME`, else /var/lib/labkit or the user's own.

@@ -30,7 +30,6 @@ from labkit.waiting import wait_until
 START_TIMEOUT = 60.0  # seconds; about one is usual
 STOP_TIMEOUT = 30.0
 HUNG_TIMEOUT = 2.0  # what a daemon that answers nothing is given to end by itself
-SOCKET_PATH_MAX = 107  # bytes, unix(7)
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
 MAX_FILES = 1 << 20  # fs.nr_open, by default
 # An engine's default pools allow about thirty networks; these, a thousand of 64 addresses.
@@ -82,7 +81,7 @@ class PrivateEngine:
                 seen=why,
                 do=f"as root: {INSTALL}",
             )
-        if len(os.fsencode(self.socket)) > SOCKET_PATH_MAX:
+        if len(os.fsencode(self.socket)) > paths.SOCKET_PATH_MAX:
             raise BadValueError(
                 "The path of the engine's socket is too long for a Unix socket.",
                 value=self.socket,

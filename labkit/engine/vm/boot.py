@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from labkit import paths
 from labkit.detached import detach
 from labkit.engine.endpoint import Endpoint
 from labkit.errors import DiskFullError, EngineError
@@ -23,7 +24,6 @@ from .image import Image
 from .machine import Machine
 from .runner import GuestRunner
 
-SOCKET_PATH_MAX = 107
 BOOT_TIMEOUT = 180.0  # seconds; about 10 under emulation on an idle CPU
 
 
@@ -73,7 +73,7 @@ def workshop(cache: Path, *, room: int) -> Iterator[Path]:
 def place_for_sockets(folder: Path) -> Path:
     """Where the sockets of the machine in `folder` go: a path has 107 bytes at most, unix(7)."""
     longest = folder / f"{forwarder.ENGINE}.new"
-    if len(os.fsencode(longest)) < SOCKET_PATH_MAX:
+    if len(os.fsencode(longest)) < paths.SOCKET_PATH_MAX:
         return folder
     return Path(tempfile.mkdtemp(prefix="labkit-vm-"))
 

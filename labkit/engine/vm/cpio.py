@@ -1,8 +1,6 @@
 """Archives in the `newc` format of cpio(5), which the kernel unpacks as its first root.
 
-The kernel takes several archives one after another as one
-(https://docs.kernel.org/driver-api/early-userspace/buffer-format.html), so a secret or a
-script can be added to an initramfs at start, without touching the image.
+Source: https://docs.kernel.org/driver-api/early-userspace/buffer-format.html
 """
 
 from __future__ import annotations
@@ -12,13 +10,11 @@ from collections.abc import Mapping
 
 _DIR = stat.S_IFDIR | 0o755
 FILE = stat.S_IFREG | 0o644
-SECRET = stat.S_IFREG | 0o600
 PROGRAM = stat.S_IFREG | 0o755
-LINK = stat.S_IFLNK | 0o777
 
 
 def archive(entries: Mapping[str, tuple[int, bytes]]) -> bytes:
-    """Return an archive of `path -> (mode, content)`; folders are added, a link holds its target.
+    """Return an archive of `path -> (mode, content)`; folders are added.
 
     The same: `find . | cpio --create --format=newc`.
     """

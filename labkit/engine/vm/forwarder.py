@@ -22,6 +22,7 @@ from labkit.waiting import wait_until
 
 from .ingress import Port, Services
 from .mux import READ, Channel, Mux, Watch, WireEndedError
+from .qmp import connect
 
 WIRE = "wire.sock"
 LOCK = "forwarder.lock"  # held for as long as one runs: see `boot.follow`
@@ -143,7 +144,7 @@ class Forwarder:
             if what.get("hello") == self._nonce and not self._heard:
                 self._heard = True
                 for port in what["published"]:
-                    self._publish(port)
+                    self._told(port)  # some may still wait for an answer
             elif not self._heard:
                 return  # said to another, before us
             elif "clock" in what:
@@ -270,30 +271,24 @@ def _refuse(channel: Channel, what: dict[str, Any]) -> None:
     channel.reset()
 
 
-def connect(folder: Path) -> socket.socket:
-    """Connect to the wire of the machine in this folder."""
-    # A Unix socket's path has 107 bytes at most, unix(7); through the folder's descriptor it fits.
-    wire = socket.socket(socket.AF_UNIX)
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def wire_of(folder: Path) -> socket.socket:
+    """The wire of the machine in this folder, which may be about to start."""
 
-    def connected() -> bool:  # the machine may be about to start
+    def wire() -> socket.socket | None:
         with suppress(OSError):
-            wire.connect(f"/proc/self/fd/{fd}/{WIRE}")
-            return True
-        return False
+            return connect(folder, WIRE)
+        return None
 
-    try:
-        wait_until(connected, timeout=CONNECT_TIMEOUT, what="the machine", interval=0.01)
-    finally:
-        os.close(fd)
-    return wire
+    found = wait_until(wire, timeout=CONNECT_TIMEOUT, what="the machine", interval=0.01)
+    assert found is not None
+    return found
 
 
 def main(folder: Path, sockets: Path) -> None:
     """Forward for one machine to its end."""
     with (
         suppress(WaitTimeoutError, WireEndedError, ConnectionError),
-        connect(folder) as wire,
+        wire_of(folder) as wire,
         closing(Forwarder(wire, sockets)) as forwarder,
     ):
         forwarder.serve()

@@ -57,26 +57,31 @@ class Qmp:
         return answer["return"]
 
 
-@contextmanager
-def monitor(folder: Path) -> Iterator[Qmp]:
-    """Open the monitor of the machine in `folder`; raises `EngineGoneError` if none listens."""
+def connect(folder: Path, name: str) -> socket.socket:
+    """Connect to a Unix socket of the machine in `folder`. Raises OSError."""
     # A Unix socket's path has 107 bytes at most, unix(7); through the folder's descriptor it fits.
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError as err:
-        raise _gone("its folder is gone") from err
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(TIMEOUT)
     try:
-        with connection:
-            try:
-                connection.connect(f"/proc/self/fd/{fd}/{SOCKET}")
-            except OSError as err:
-                raise _gone(f"{err}") from err
-            with connection.makefile("rwb") as stream:
-                yield Qmp(stream)
+        connection.connect(f"/proc/self/fd/{fd}/{name}")
+    except OSError:
+        connection.close()
+        raise
     finally:
         os.close(fd)
+    return connection
+
+
+@contextmanager
+def monitor(folder: Path) -> Iterator[Qmp]:
+    """Open the monitor of the machine in `folder`; raises `EngineGoneError` if none listens."""
+    try:
+        connection = connect(folder, SOCKET)
+    except OSError as err:
+        raise _gone(f"{err}") from err
+    with connection, connection.makefile("rwb") as stream:
+        yield Qmp(stream)
 
 
 def _gone(seen: str) -> EngineGoneError:
