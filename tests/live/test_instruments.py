@@ -23,6 +23,7 @@ from labkit.inspect import (
 )
 from labkit.kernel import CAPABILITIES, KINDS, Namespace, parse_mask, to_mask
 from labkit.lab import Container, Lab
+from labkit.waiting import wait_until
 
 Shell = Callable[..., str]
 
@@ -216,12 +217,16 @@ def test_processes_against_ps(host: Host, box: Container, shell: Shell) -> None:
 
 
 def test_a_containers_processes_against_its_own_ps(box: Container) -> None:
+    def listed() -> dict[int | None, str]:
+        return {p.inside_pid: " ".join(p.cmdline) for p in box.processes()}
+
     box.docker.exec_run(["sleep", "77.5"], detach=True)
-    table = {p.inside_pid: " ".join(p.cmdline) for p in box.processes()}
+    # A process has no command line for as long as execve(2) makes its new memory.
+    wait_until(lambda: "sleep 77.5" in listed().values(), timeout=20, what="sleep")
+    table = listed()
     inside = box.exec("ps -e -o pid=,args=").stdout.splitlines()
     own = dict(line.split(None, 1) for line in inside if "ps -e" not in line)
     assert {int(pid): args for pid, args in own.items()} == table
-    assert "sleep 77.5" in table.values()
     top = box.docker.top()
     assert {int(row[top["Titles"].index("PID")]) for row in top["Processes"]} == {
         p.pid for p in box.processes()

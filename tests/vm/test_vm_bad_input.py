@@ -23,6 +23,7 @@ from labkit.errors import (
     MissingToolError,
     NoEngineError,
 )
+from labkit.waiting import wait_until
 
 
 @pytest.fixture
@@ -32,7 +33,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "small", place], check=True)
     yield place
-    subprocess.run(["umount", place], check=True)
+
+    def is_unmounted() -> bool:
+        return subprocess.run(["umount", place], check=False).returncode == 0
+
+    # The forwarder's folder is here too, and it hears of its machine's end a moment later.
+    wait_until(is_unmounted, timeout=30, what="the last who used the disk", interval=0.2)
 
 
 def test_without_qemu_it_is_said_what_to_install(
