@@ -13,7 +13,8 @@ from pairs import compare, report, timed
 import labkit
 from labkit import labels
 from labkit.checks import Outcome
-from labkit.checks.exercise import STEADY
+from labkit.checks.catalog import find
+from labkit.checks.exercise import LOOKS
 
 ROUNDS = 15
 
@@ -33,12 +34,14 @@ def main() -> int:
 
         def by_hand() -> None:
             assert is_there()
-            for pause in (0.0, STEADY):
+            # As long as the exercise's waiting; the looks are what is compared.
+            pauses = [0.0] + [find("00.1").lasts / LOOKS] * LOOKS
+            for pause in pauses:
                 time.sleep(pause)
                 found = client.containers.list(all=True, filters={"label": mine})[0]
                 found.reload()
                 assert found.status == "running"
-            assert found.attrs["Config"]["Image"].startswith("labkit/base")
+                assert found.image == client.images.get("labkit/base")
 
         untouched = compare(
             "check, not attempted : docker-py",

@@ -146,6 +146,12 @@ class WaitTimeoutError(LabError, TimeoutError):
     timeout: float = 0.0  # seconds
 
 
+class LookTimeoutError(LabError, TimeoutError):
+    """What a check has to see could not be seen in time."""
+
+    timeout: float = 0.0  # seconds
+
+
 class ExecTimeoutError(LabError, TimeoutError):
     """A command run in a container did not end in time, and was killed."""
 

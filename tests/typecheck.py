@@ -16,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LINKS = Path("build/typecheck")  # the same each time, for mypy's cache
-CHECKED = ("tests/**/*.py", "benchmarks/**/*.py", "course/*/checks.py", "course/*/mistakes.py")
-MANY = {"conftest", "checks", "mistakes"}
+CHECKED = ("tests/**/*.py", "benchmarks/**/*.py", "course/*/checks.py", "course/*/attempts.py")
+MANY = {"conftest", "checks", "attempts"}
 
 
 def link(file: Path) -> Path:

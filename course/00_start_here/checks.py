@@ -1,7 +1,7 @@
 """How the exercises of chapter 00 are judged."""
 
 from labkit.checks import Evidence, Exercise, Finding, parse_size, show_size
-from labkit.inspect import read_process
+from labkit.inspect import ConditionKind, read_process
 
 stays = Exercise(
     "00.1",
@@ -11,29 +11,31 @@ stays = Exercise(
         "`lab.run(image, command, name=...)` starts a container. It lives as long as its command.",
         "`sleep 1000` is a command that does not end soon.",
     ],
+    lasts=1.5,
 )
 
 
-@stays.criterion("first is running", steady=True)
+@stays.criterion("first is running, and stays")
 def _(see: Evidence) -> Finding:
-    status = see.container("first").status
+    first = see.container("first")
+    condition = first.condition()
+    restarts = int(first.inspect().get("RestartCount") or 0)
+    often = f", after it ended {restarts} times and was started again" if restarts else ""
     return Finding(
-        passed=status == "running",
-        expected="running",
-        observed=status,
-        hint="its command has ended; give it one that lasts, such as `sleep 1000`"
-        if status == "exited"
-        else "start it: `lab.run` does, unless you tell it `start=False`",
+        passed=condition.kind is ConditionKind.RUNNING and not restarts,
+        expected="running, since you started it",
+        observed=condition.seen + often,
+        hint=condition.advice or "correct its command: it does not last",
     )
 
 
-@stays.criterion("it was started from the image base")
+@stays.criterion("it was started from the image base", guard=True)
 def _(see: Evidence) -> Finding:
-    image = see.container("first").inspect()["Config"]["Image"]
+    first, base = see.container("first"), see.lab_image("base")
     return Finding(
-        passed=image.removesuffix(":latest") == "labkit/base",
-        expected="labkit/base",
-        observed=image,
+        passed=first.image_id == base.id,
+        expected=f"the image {base.name}",
+        observed=first.inspect()["Config"]["Image"],
         hint='the image is the first argument: `lab.run("base", ...)`',
     )
 
@@ -52,7 +54,7 @@ numbers = Exercise(
 
 @numbers.criterion("the number on the host")
 def _(see: Evidence) -> Finding:
-    given, live = see.answer("outside"), see.container("counted").pid
+    given, live = see.number("outside"), see.container("counted").pid
     swapped = given == read_process(see.host, live).inside_pid
     return Finding(
         passed=given == live,
@@ -64,7 +66,7 @@ def _(see: Evidence) -> Finding:
 
 @numbers.criterion("the number inside")
 def _(see: Evidence) -> Finding:
-    given = see.answer("inside")
+    given = see.number("inside")
     live = read_process(see.host, see.container("counted").pid).inside_pid
     return Finding(
         passed=given == live,
@@ -88,8 +90,16 @@ small = Exercise(
 
 @small.criterion("the kernel limits small to your size", points=2)
 def _(see: Evidence) -> Finding:
-    limit = see.container("small").cgroup().memory().max
-    wanted = parse_size(see.variant["memory"])
+    container, wanted = see.container("small"), parse_size(see.variant["memory"])
+    group = container.cgroup()
+    limit, where = group.memory_limit(), group.directory("memory")
+    if container.id not in where:  # where whatever is started in it next would not be
+        return Finding(
+            passed=False,
+            expected=show_size(wanted),
+            observed=f"its first process is in another container's control group, {where}",
+            hint="give small the limit itself: `reset`, and start it with `memory=`",
+        )
     return Finding(
         passed=limit == wanted,
         expected=show_size(wanted),

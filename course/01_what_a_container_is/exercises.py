@@ -52,8 +52,9 @@ check("01.1")
 #
 # Start a container named `heavy`, from any image, whose program holds
 # `variant("01.2").mebibytes` MiB of memory and keeps it. The kernel is asked twice: what the
-# container's control group holds, and what its largest process has. Up to 24 MiB more are
-# forgiven: a language's own machinery has a weight too.
+# largest process has for itself, and what the programs of its control group have together. Neither
+# counts files. Up to 16 MiB more are forgiven: a language's own machinery has a weight too. It is
+# looked at for some seconds.
 
 # %%
 variant("01.2")
@@ -75,8 +76,8 @@ check("01.2")
 #
 # Start a container named `hears` whose first process has a handler for two signals: for
 # `variant("01.3").signal`, and for TERM, so that it can be asked to end. What the handlers do is
-# up to you, as long as they do something. You will not be asked to send the signals: the kernel
-# knows which signals a process handles.
+# up to you. You will not be asked to send the signals: the kernel knows which signals a process
+# handles, and which never reach it.
 
 # %%
 variant("01.3")

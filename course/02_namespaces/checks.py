@@ -4,16 +4,20 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from labkit.checks import Evidence, Exercise, Finding
-from labkit.inspect import IdMap, Namespaces, read_namespaces, read_namespaces_of
+from labkit.checks import HOST, Evidence, Exercise, Finding
+from labkit.inspect import IdMap, Namespaces, NewExec, read_interface_addresses
+
+# With these in the host's pid namespace, or in another's, its walls are none: capabilities(7).
+KEYS = frozenset({"cap_sys_admin", "cap_sys_ptrace"})
 
 
-def of_host(see: Evidence) -> Namespaces:
-    return read_namespaces(see.host, see.host.anchor)
-
-
-def of(see: Evidence, name: str) -> Namespaces:
-    return read_namespaces(see.host, see.container(name).pid)
+def keys(new: NewExec) -> list[str]:
+    """What of the rights and things that a new program gets opens the walls around it."""
+    if new.is_privileged:
+        return ["all rights and devices (`privileged`)"]
+    found = [name.removeprefix("cap_").upper() for name in sorted(new.capabilities & KEYS)]
+    found += [f"the host's folder {folder}" for folder in new.folders]
+    return found + [f"the device {device}" for device in new.devices]
 
 
 # --- 02.1 ------------------------------------------------------------------------------------
@@ -30,9 +34,9 @@ window = Exercise(
 )
 
 
-@window.criterion("it sees the processes of the host", points=2, steady=True)
+@window.criterion("it sees the processes of the host", points=2)
 def _(see: Evidence) -> Finding:
-    own, host = of(see, "watcher"), of_host(see)
+    own, host = see.namespaces("watcher"), see.namespaces(HOST)
     other = sorted(own.shared_with(host) & {"net", "ipc", "uts"})
     return Finding(
         passed=own["pid"] == host["pid"],
@@ -46,14 +50,42 @@ def _(see: Evidence) -> Finding:
     )
 
 
-@window.criterion("its network, its host name and its files are its own")
+@window.criterion("its network, its host name and its files are its own", guard=True)
 def _(see: Evidence) -> Finding:
-    shared = sorted(of(see, "watcher").shared_with(of_host(see)) & {"net", "uts", "mnt"})
+    shared = [
+        f"its {kind} namespace is shared with {', '.join(others)}"
+        for kind in ("net", "uts", "mnt")
+        if (others := see.sharing("watcher", kind))
+    ]
+    folders = see.container("watcher").new_exec().folders
     return Finding(
-        passed=not shared,
-        expected="net, uts and mnt namespaces other than those of the host",
-        observed=f"it shares {', '.join(shared)} with the host",
-        hint="one option is enough; `reset` it, and start it without the other",
+        passed=not shared and not folders,
+        expected="net, uts and mnt namespaces that nobody else is in, and no folder of the host's",
+        observed="; ".join([*shared, *(f"it has the host's folder {one}" for one in folders)]),
+        hint="one option is enough; `reset` it, and start it without the others",
+    )
+
+
+@window.criterion("it may look, and no more", guard=True)
+def _(see: Evidence) -> Finding:
+    found = keys(see.container("watcher").new_exec())
+    return Finding(
+        passed=not found,
+        expected="the rights and the devices of any container",
+        observed=f"a new program in it gets {', '.join(found)}",
+        hint="with that, whoever sees the host's processes can enter them: `reset` it, and start "
+        "it without",
+    )
+
+
+@window.criterion("it was started from the image base", guard=True)
+def _(see: Evidence) -> Finding:
+    watcher, base = see.container("watcher"), see.lab_image("base")
+    return Finding(
+        passed=watcher.image_id == base.id,
+        expected=f"the image {base.name}",
+        observed=watcher.inspect()["Config"]["Image"],
+        hint='the image is the first argument: `lab.run("base", ...)`',
     )
 
 
@@ -84,10 +116,8 @@ rooms = Exercise(
 
 
 def members(see: Evidence) -> dict[str, Namespaces]:
-    pids = {name: see.container(name).pid for name in ("one", "two", "three")}
-    pids["host"] = see.host.anchor
-    found = read_namespaces_of(see.host, pids.values())
-    return {name: found[pid] for name, pid in pids.items()}
+    found = {name: see.namespaces(name) for name in ("one", "two", "three")}
+    return found | {"host": see.namespaces(HOST)}
 
 
 def planned(plan: Mapping[str, Mapping[str, str]], kind: str) -> dict[str, str]:
@@ -118,9 +148,11 @@ def _(see: Evidence) -> Finding:
 
 
 def count(kind: str) -> None:
-    @rooms.criterion(f"your count of {kind} namespaces")
+    @rooms.criterion(
+        f"your count of {kind} namespaces", guard=True
+    )  # where there is a count to make
     def _(see: Evidence) -> Finding:
-        given = see.answer(kind)
+        given = see.number(kind)
         live = len({one[kind] for one in members(see).values()})
         hint = f"in `namespace_matrix(one, two, three)`, count the letters of the row {kind}"
         if given == live - 1:
@@ -151,16 +183,9 @@ doctor = Exercise(
 )
 
 
-@doctor.criterion("doctor sees the processes of app", points=2, steady=True)
+@doctor.criterion("doctor sees the processes of app", points=2)
 def _(see: Evidence) -> Finding:
-    if see.container("doctor").exit_code == 137 and see.container("app").status == "running":
-        return Finding(
-            passed=False,
-            expected="one pid namespace for both",
-            observed="doctor was killed: process 1 of the namespace it was in has ended",
-            hint="start doctor again, after app: it goes where app is now",
-        )
-    mine, app, host = of(see, "doctor"), of(see, "app"), of_host(see)
+    mine, app, host = (see.namespaces(name) for name in ("doctor", "app", HOST))
     if mine["pid"] == host["pid"]:
         observed, hint = "doctor is in the host's", 'share with app: `pid_mode="container:app"`'
     else:
@@ -175,28 +200,52 @@ def _(see: Evidence) -> Finding:
     )
 
 
-@doctor.criterion("doctor has a network of its own")
+@doctor.criterion("doctor has a network of its own", guard=True)
 def _(see: Evidence) -> Finding:
-    mine = of(see, "doctor")["net"]
-    others = {"app": of(see, "app")["net"], "the host": of_host(see)["net"]}
-    shared = [name for name, net in others.items() if net == mine]
+    mine = see.namespaces("doctor")["net"]
+    shared = see.sharing("doctor", "net")
+    if "app" not in shared and see.namespaces("app")["net"] == mine:
+        shared.append("app")  # which has moved in with doctor: it can listen in all the same
     return Finding(
         passed=not shared,
-        expected="a net namespace that neither app nor the host is in",
+        expected="a net namespace that nobody else is in",
         observed=f"doctor shares the network of {' and '.join(shared)}",
         hint="start doctor without `network=`: then the engine makes a new one",
     )
 
 
-@doctor.criterion("the host's processes stay out of sight")
+@doctor.criterion("doctor cannot enter another's", guard=True)
 def _(see: Evidence) -> Finding:
-    host = of_host(see)["pid"]
-    inside = [name for name in ("doctor", "app") if of(see, name)["pid"] == host]
+    found = keys(see.container("doctor").new_exec())
+    return Finding(
+        passed=not found,
+        expected="the rights and the devices of any container",
+        observed=f"a new program in it gets {', '.join(found)}",
+        hint="with that it can walk into the network of app, `nsenter` is enough: `reset` it, and "
+        "start it without",
+    )
+
+
+@doctor.criterion("the host's processes stay out of sight", guard=True)
+def _(see: Evidence) -> Finding:
+    host = see.namespaces(HOST)["pid"]
+    inside = [name for name in ("doctor", "app") if see.namespaces(name)["pid"] == host]
     return Finding(
         passed=not inside,
         expected="neither doctor nor app is in the pid namespace of the host",
         observed=f"{' and '.join(inside)} can see every process of the host",
         hint='share the room of one container, not the whole house: no `pid_mode="host"`',
+    )
+
+
+@doctor.criterion("app serves", guard=True)
+def _(see: Evidence) -> Finding:
+    ports = see.container("app").listening(loopback=False)  # where the engine's name server is
+    return Finding(
+        passed=bool(ports),
+        expected="a program of app that listens on a TCP port",
+        observed="nothing listens there",
+        hint="start app with a server as its command: `httpd -f -p 80` will do",
     )
 
 
@@ -220,44 +269,54 @@ door = Exercise(
 )
 
 
-@door.criterion("the network of box has your address", points=2, steady=True)
+@door.criterion("lo in the network of box has your address", points=2)
 def _(see: Evidence) -> Finding:
-    wanted, found = see.variant["address"], see.container("box").local_addresses()
+    wanted, box = see.variant["address"], see.container("box")
+    found = read_interface_addresses(see.host, box.pid)
+    has = sorted(f"{address} on {name}" for name, all in found.items() for address in all)
     elsewhere = [
         one.name
         for one in see.containers()
-        if one.name != "box" and one.status == "running" and wanted in one.local_addresses()
+        if one.name != "box" and one.condition().is_up and wanted in one.local_addresses()
     ]
-    if elsewhere:
+    if any(wanted in addresses for addresses in found.values()):
+        hint = "that is the address, on another interface: take `dev lo`"
+    elif wanted in box.local_addresses():
+        hint = (
+            "a route to an address makes it local, and gives it to no interface: `ip address add`"
+        )
+    elif elsewhere:
         hint = f"it is in the network of {elsewhere[0]}, which is not that of box: compare `net`"
     else:
         hint = "a process that has NET_ADMIN must run `ip address add` in the net namespace of box"
     return Finding(
-        passed=wanted in found,
-        expected=wanted,
-        observed=", ".join(sorted(found)) or "no address",
+        passed=wanted in found.get("lo", ()),
+        expected=f"{wanted} on lo",
+        observed=", ".join(has) or "no address",
         hint=hint,
     )
 
 
-@door.criterion("box was given no right to do it itself")
+@door.criterion("box was given no right to do it itself", guard=True)
 def _(see: Evidence) -> Finding:
-    has = "cap_net_admin" in see.container("box").capabilities().bounding
+    new = see.container("box").new_exec()
+    found = [name for name in ("cap_net_admin", *sorted(KEYS)) if name in new.capabilities]
     return Finding(
-        passed=not has,
-        expected="no NET_ADMIN among the capabilities of box",
-        observed="box has NET_ADMIN",
+        passed=not found,
+        expected="no NET_ADMIN for a new program in box, and no key to others",
+        observed=f"it gets {', '.join(name.removeprefix('cap_').upper() for name in found)}",
         hint="start box without `cap_add`; let somebody else who has it walk in",
     )
 
 
-@door.criterion("box has a network of its own")
+@door.criterion("box has a network of its own", guard=True)
 def _(see: Evidence) -> Finding:
+    shared = see.sharing("box", "net")
     return Finding(
-        passed=of(see, "box")["net"] != of_host(see)["net"],
-        expected="a net namespace that is not the host's",
-        observed="box is in the network of the host",
-        hint='start it without `network="host"`',
+        passed=not shared,
+        expected="a net namespace that box was not invited into",
+        observed=f"box is in the network of {' and '.join(shared)}",
+        hint="start it without `network=`; whoever helps moves in with box, not box with them",
     )
 
 
@@ -280,10 +339,11 @@ humble = Exercise(
 
 @humble.criterion("its first process is in a user namespace of its own")
 def _(see: Evidence) -> Finding:
+    shared = see.sharing("humble", "user")
     return Finding(
-        passed=of(see, "humble")["user"] != of_host(see)["user"],
-        expected="a user namespace that is not the host's",
-        observed="it is in the host's",
+        passed=not shared,
+        expected="a user namespace that nobody else is in",
+        observed=f"it is in that of {' and '.join(shared[:3])}",
         hint="`user=` only chooses a number, in the same namespace; the command must begin with "
         "`unshare --user`",
     )

@@ -23,7 +23,8 @@ lab = labkit.Lab()
 # ## 02.1 A window in the wall
 #
 # Start a container named `watcher`, from the image `base`, that sees every process of the host.
-# Its network, its host name and its files shall be its own.
+# Its network, its host name and its files shall be its own. It may look, and no more: give it no
+# right, no device and no folder that any other container would not have.
 
 # %% exercise="02.1"
 ### BEGIN SOLUTION
@@ -64,7 +65,8 @@ check("02.2")
 #
 # Start a server in a container named `app` (`httpd -f -p 80` will do), and beside it a container
 # named `doctor` that sees the processes of `app`, but has a network of its own: it must not be able
-# to listen in. The processes of the host are none of its business either.
+# to listen in, nor to walk into the network of `app` with rights that it does not need. The
+# processes of the host are none of its business either.
 
 # %% exercise="02.3"
 ### BEGIN SOLUTION

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from labkit import labels
 from labkit.checks import catalog
 from labkit.checks.begin_again import reset
-from labkit.checks.evidence import Evidence
+from labkit.checks.evidence import HOST, Evidence
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Ledger, student
+from labkit.checks.look import DEADLINE, Look, Memory
 from labkit.checks.outcome import Finding, Outcome, Report
 from labkit.checks.texts import Code, Note, ProgressTable, Variant
 from labkit.engine import connect
+from labkit.errors import BadValueError
 from labkit.sizes import parse_size, show_size
 
 __all__ = [
+    "HOST",
     "Evidence",
     "Exercise",
     "Finding",
+    "Look",
+    "Memory",
     "Outcome",
     "Report",
     "answer",
@@ -36,16 +42,20 @@ __all__ = [
 def check(exercise: str) -> Report:
     """Judge an exercise by what is on the engine now, and remember the best outcome.
 
-    Raises UnknownExerciseError, EngineError.
+    Raises UnknownExerciseError, NoEngineError.
     """
     found, ledger, session = catalog.find(exercise), Ledger(), labels.session()
-    evidence = Evidence(
-        connect(),
-        session=session,
-        answers=ledger.answers(session, exercise),
-        variant=found.variant(student()),
+    answers, own = ledger.answers(session, exercise), found.variant(student())
+    engine, until = connect(), time.monotonic() + DEADLINE + found.lasts
+
+    def look() -> Look:
+        return Look(engine, Memory(), until=until)
+
+    report = found.judge(
+        Evidence(look(), session=session, answers=answers, variant=own),
+        again=lambda before: before.again(look()),
+        on_wait=print,
     )
-    report = found.judge(evidence)
     ledger.record(report)
     return report
 
@@ -55,7 +65,14 @@ def answer(exercise: str, **values: Any) -> Report:
 
     Raises UnknownExerciseError, BadValueError.
     """
-    catalog.find(exercise)
+    wanted = catalog.find(exercise).answers
+    if unknown := sorted(values.keys() - set(wanted)):
+        raise BadValueError(
+            f"The exercise {exercise} has no answer {', '.join(unknown)}.",
+            value=values,
+            seen=", ".join(values),
+            do=f"it asks for: {', '.join(wanted) or 'no answer'}",
+        )
     Ledger().record_answers(labels.session(), exercise, values)
     return check(exercise)
 

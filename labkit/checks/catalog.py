@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from labkit import course
 from labkit.checks.exercise import Exercise
@@ -75,25 +73,3 @@ def load(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickling look there
     spec.loader.exec_module(module)
     return module
-
-
-Mistake = Callable[[Any], None]
-
-
-def mistake(exercise: str, *, fails: str) -> Callable[[Mistake], Mistake]:
-    """Declare a wrong solution, in a chapter's `mistakes.py`: a function of the lab.
-
-    `fails` is the criterion that must notice it.
-    """
-
-    def declare(wrong: Mistake) -> Mistake:
-        wrong.__dict__.update(exercise=exercise, fails=fails)
-        return wrong
-
-    return declare
-
-
-def mistakes_of(chapter: Path) -> list[Mistake]:
-    """The wrong solutions of one chapter's folder."""
-    members = vars(load(chapter / "mistakes.py")).values()
-    return [value for value in members if hasattr(value, "fails")]

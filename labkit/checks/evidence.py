@@ -5,18 +5,23 @@ Never the learner's Python objects: another process, with a connection of its ow
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit import labels
-from labkit.inspect import Container, Image, Network, Volume
+from labkit.checks.look import Look
+from labkit.errors import HostPermissionError, NotFoundError
+from labkit.inspect import Container, Image, Namespaces, Network, Volume, read_namespaces_of
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
-    from labkit.engine import Engine
     from labkit.host import Host
 
 T = TypeVar("T")
+HOST = "the host"
+# By which option a container moves in with another, where there is one: docker-run(1).
+MODES = {"net": "NetworkMode", "pid": "PidMode", "ipc": "IpcMode"}
 
 
 class MissingError(LookupError):
@@ -28,69 +33,110 @@ class MissingError(LookupError):
         self.name = name
 
 
+class WrongTypeError(TypeError):
+    """An answer is not of the kind that was asked for."""
+
+    def __init__(self, name: str, given: object, wanted: str) -> None:
+        super().__init__(name, given, wanted)
+        self.name, self.given, self.wanted = name, given, wanted
+
+
 class Evidence:
-    """One session on an engine, as its checks see it."""
+    """One session on an engine at one moment, as its checks see it."""
 
     def __init__(
         self,
-        engine: Engine,
+        look: Look,
         *,
         session: str,
         answers: Mapping[str, Any],
         variant: Mapping[str, Any],
     ) -> None:
-        self.engine = engine
+        self.look = look
         self.session = session
-        self._answers = answers
+        self.answers = answers
         self.variant = variant  # the learner's own values for this exercise
+        self.touched: set[str] = set()  # the containers that were asked for, by name
+
+    def again(self, look: Look) -> Evidence:
+        """The same session at another moment."""
+        return Evidence(look, session=self.session, answers=self.answers, variant=self.variant)
 
     @property
     def host(self) -> Host:
         """The machine on which the engine's processes live."""
-        return self.engine.host
+        return self.look.host
+
+    # --- what the learner made -------------------------------------------------------------------
 
     def containers(self) -> list[Container]:
         """Every container of the session, the newest first, those that have ended too."""
-        return self._containers(None)
+        with translated("list containers"):
+            found = self.look.client.api.containers(all=True, filters=self._only())
+        return [Container(self.look, one["Id"], one["Labels"]) for one in found]
 
     def container(self, name: str) -> Container:
         """The newest container of this name. Raises MissingError."""
-        return _first("container", name, self._containers(name))
+        self.touched.add(name)
+        return _first("container", name, [one for one in self.containers() if one.name == name])
 
     def network(self, name: str) -> Network:
         """The newest network of this name. Raises MissingError."""
         with translated(f"find network {name!r}"):
-            found = self.engine.client.api.networks(filters=self._only(name))
+            found = self.look.client.api.networks(filters=self._only(name))
         newest = sorted(found, key=lambda one: str(one["Created"]), reverse=True)
-        made = [Network(self.engine, one["Id"], one["Labels"]) for one in newest]
+        made = [Network(self.look, one["Id"], one["Labels"]) for one in newest]
         return _first("network", name, made)
 
     def volume(self, name: str) -> Volume:
         """The newest volume of this name. Raises MissingError."""
         with translated(f"find volume {name!r}"):
-            found = self.engine.client.api.volumes(filters=self._only(name))["Volumes"] or []
+            found = self.look.client.api.volumes(filters=self._only(name))["Volumes"] or []
         newest = sorted(found, key=lambda one: str(one["CreatedAt"]), reverse=True)
-        made = [Volume(self.engine, one["Name"], one["Labels"]) for one in newest]
+        made = [Volume(self.look, one["Name"], one["Labels"]) for one in newest]
         return _first("volume", name, made)
 
     def image(self, name: str) -> Image:
         """The image that was built under this name, and has it still. Raises MissingError."""
         with translated(f"find image {name!r}"):
-            api: Any = self.engine.client.api  # its stubs lack types here
-            found = api.images(filters=self._only(name))
+            found = self.look.client.api.images(filters=self._only(name))
         # One that was replaced, and is in use, has no tag; it may be the younger one all the same,
         # because what is in the cache was created when it was first built.
         named = [
             one for one in found if any(not tag.startswith("<") for tag in one["RepoTags"] or ())
         ]
         newest = sorted(named, key=lambda one: int(one["Created"]), reverse=True)
-        return _first("image", name, [Image(self.engine, one["Id"], name=name) for one in newest])
+        return _first("image", name, [Image(self.look, one["Id"], name=name) for one in newest])
+
+    def lab_image(self, name: str) -> Image:
+        """One of the lab's own images, as `base`. Raises ImageNotFoundError."""
+        reference = f"labkit/{name}"
+        with translated(f"find image {name!r}", kind="image", name=name):
+            found = self.look.client.api.inspect_image(reference)
+        return Image(self.look, found["Id"], name=reference)
+
+    # --- what the learner answered ---------------------------------------------------------------
 
     def answer(self, name: str) -> Any:
         """The recorded answer of this name. Raises MissingError."""
-        if name not in self._answers:
+        if name not in self.answers:
             raise MissingError("answer", name)
-        return self._answers[name]
+        return self.answers[name]
+
+    def number(self, name: str) -> int:
+        """A whole number that was answered, or a text that reads as one.
+
+        Raises MissingError, WrongTypeError.
+        """
+        given = self.answer(name)
+        if isinstance(given, bool):
+            raise WrongTypeError(name, given, "a whole number")
+        try:
+            if isinstance(given, float) and given.is_integer():
+                return int(given)
+            return int(given.strip()) if isinstance(given, str) else operator.index(given)
+        except (TypeError, ValueError):
+            raise WrongTypeError(name, given, "a whole number") from None
 
     def has(self, kind: str, name: str) -> bool:
         """Whether the learner has made this container, network, volume, image or answer."""
@@ -107,16 +153,79 @@ class Evidence:
             return False
         return True
 
-    def _containers(self, name: str | None) -> list[Container]:
+    # --- compared with all -----------------------------------------------------------------------
+
+    def namespaces(self, name: str) -> Namespaces:
+        """Those of a container's first process; `HOST`: the host's.
+
+        Raises MissingError, ContainerExitedError, HostPermissionError.
+        """
+        pid = self.host.anchor if name == HOST else self.container(name).pid
+        return _readable(read_namespaces_of(self.host, [pid])[pid], name)
+
+    def sharing(self, name: str, kind: str) -> list[str]:
+        """Who else is in a container's namespace: `HOST`, and every container on this engine.
+
+        Who moved in with this one by an option is its guest, and not told.
+        """
+        mine = self.container(name)
+        own, found = self.namespaces(name)[kind], []
+        if self.namespaces(HOST)[kind] == own:
+            found.append(HOST)
+        others = self._all_running()
+        pids = [int(one["State"]["Pid"]) for one in others]
+        seen = read_namespaces_of(self.host, pids, may_end=pids)  # they share nothing any more
+        guests = {mine.id}
+        for one in _by_age(others):
+            space = seen.get(int(one["State"]["Pid"]))
+            if one["Id"] in guests or space is None:
+                continue
+            if _readable(space, one["Name"]).get(kind) != own:
+                continue
+            mode = str(one["HostConfig"].get(MODES.get(kind, "")) or "")
+            if mode.partition(":")[2] in guests:
+                guests.add(one["Id"])
+            else:
+                found.append(labels.name_of(one["Config"].get("Labels")) or one["Name"].strip("/"))
+        return found
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _all_running(self) -> list[dict[str, Any]]:
+        """What the engine says of every container that runs, whosever it is."""
+        api, found = self.look.client.api, []
         with translated("list containers"):
-            found = self.engine.client.api.containers(all=True, filters=self._only(name))
-        return [Container(self.engine, one["Id"], one["Labels"]) for one in found]
+            listed = api.containers(filters={"status": ["running", "paused"]})
+        for one in listed:
+            try:
+                with translated("inspect a container"):
+                    seen = api.inspect_container(one["Id"])
+            except NotFoundError:  # it was removed meanwhile
+                continue
+            if seen["State"]["Pid"]:
+                found.append(seen)
+        return found
 
     def _only(self, name: str | None = None) -> dict[str, Any]:
         wanted = [f"{labels.SESSION}={self.session}"]
         if name is not None:
             wanted.append(f"{labels.NAME}={name}")
         return {"label": wanted}
+
+
+def _by_age(containers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first that started first: a guest comes after its host."""
+    return sorted(containers, key=lambda one: str(one["State"]["StartedAt"]))
+
+
+def _readable(found: Namespaces, whose: str) -> Namespaces:
+    if len(found) < len(("mnt", "net", "pid", "user", "uts")):
+        raise HostPermissionError(
+            f"The namespaces of {whose} cannot be read.",
+            seen=", ".join(map(str, found.values())) or "none",
+            do="run as root, or let labkit look through its probe container",
+        )
+    return found
 
 
 def _first(kind: str, name: str, found: Sequence[T]) -> T:

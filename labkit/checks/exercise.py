@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.checks.evidence import Evidence, MissingError
+from labkit.checks.evidence import Evidence, MissingError, WrongTypeError
 from labkit.checks.outcome import Finding, Outcome, Report, Result
-from labkit.errors import EngineError, LabError
+from labkit.errors import (
+    ContainerExitedError,
+    EngineError,
+    EngineRefusedError,
+    HostError,
+    ImageNotFoundError,
+    LabError,
+    LookTimeoutError,
+    NotFoundError,
+    ProcessGoneError,
+)
+from labkit.inspect import read_process
 
+INFRASTRUCTURE = (EngineError, HostError, ImageNotFoundError, LookTimeoutError)
 Judge = Callable[[Evidence], Finding]
-STEADY = 0.4  # seconds between the two looks at a state that might flap
+Again = Callable[[Evidence], Evidence]
+TRIES = 3  # looks during which something ended, before that is what was seen
+LOOKS = 2  # more, at a state that passes
+CALM = 0.4  # seconds over which they are spread, where nothing says otherwise
+TOLD_FROM = 1.0  # seconds of waiting that the learner is told of
 
 _HOW = {
     "container": 'make it with `lab.run(..., name="{0}")`',
@@ -31,7 +48,7 @@ class Criterion:
     name: str
     points: int
     judge: Judge
-    steady: bool  # judged twice, and passed only if it holds both times
+    is_guard: bool  # earns nothing while a criterion that is none fails
 
 
 class Exercise:
@@ -39,7 +56,8 @@ class Exercise:
 
     `containers`, `networks`, `volumes` and `answers` name what the learner makes: while none of
     them exists, the exercise is not attempted. `hints` go from a nudge to nearly the answer.
-    `vary` draws the learner's own values from a seeded generator.
+    `vary` draws the learner's own values from a seeded generator. What passes is looked at again
+    at moments within `lasts` seconds: as long as whatever could fool one look.
     """
 
     def __init__(
@@ -54,10 +72,12 @@ class Exercise:
         answers: Sequence[str] = (),
         hints: Sequence[str],
         vary: Callable[[random.Random], Mapping[str, Any]] | None = None,
+        lasts: float = CALM,
     ) -> None:
         self.id = id
         self.title = title
         self.hints = tuple(hints)
+        self.answers = tuple(answers)
         self.parts = tuple(
             (kind, name)
             for kind, names in (
@@ -70,15 +90,19 @@ class Exercise:
             for name in names
         )
         self.criteria: list[Criterion] = []
+        self.lasts = lasts
         self._vary = vary
 
     def criterion(
-        self, name: str, *, points: int = 1, steady: bool = False
+        self, name: str, *, points: int = 1, guard: bool = False
     ) -> Callable[[Judge], Judge]:
-        """Declare a criterion; the function below judges it from the evidence."""
+        """Declare a criterion; the function below judges it from the evidence.
+
+        A guard ("no more rights than that") earns only together with what it guards.
+        """
 
         def declare(judge: Judge) -> Judge:
-            self.criteria.append(Criterion(name, points, judge, steady))
+            self.criteria.append(Criterion(name, points, judge, guard))
             return judge
 
         return declare
@@ -87,8 +111,28 @@ class Exercise:
         """This student's own values, the same each time."""
         return dict(self._vary(random.Random(f"{student}/{self.id}"))) if self._vary else {}
 
-    def judge(self, evidence: Evidence) -> Report:
-        """Judge all criteria. Raises EngineError when the engine does not answer."""
+    # --- judging ---------------------------------------------------------------------------------
+
+    def judge(
+        self, evidence: Evidence, *, again: Again, on_wait: Callable[[str], object] | None = None
+    ) -> Report:
+        """Judge all criteria by one look, and what passes by some more, which `again` takes.
+
+        An engine or a host that fails makes the outcome `NOT_JUDGED`. `on_wait` is told why it
+        takes a moment.
+        """
+        try:
+            return self._judged(evidence, again, on_wait)
+        except INFRASTRUCTURE as err:
+            nothing = Finding(False, "", "not seen")
+            results = tuple(Result(c.name, c.points, nothing) for c in self.criteria)
+            seen = f" Seen: {_first_line(err)}." if err.seen else ""
+            advice = f"{err.what}{seen} Nothing is lost. What to do: {err.do or 'check again'}."
+            return Report(self.id, self.title, Outcome.NOT_JUDGED, results, advice)
+
+    def _judged(
+        self, evidence: Evidence, again: Again, on_wait: Callable[[str], object] | None
+    ) -> Report:
         if not any(evidence.has(kind, name) for kind, name in self.parts):
             kind, name = self.parts[0]
             results = tuple(
@@ -96,29 +140,118 @@ class Exercise:
             )
             advice = f"There is no {kind} {name!r} yet: {_HOW[kind].format(name, self.id)}."
             return Report(self.id, self.title, Outcome.NOT_ATTEMPTED, results, advice)
-        results = tuple(self._judge(criterion, evidence) for criterion in self.criteria)
-        if any(c.steady and r.finding.passed for c, r in zip(self.criteria, results, strict=True)):
-            time.sleep(STEADY)
-            results = tuple(
-                self._judge(criterion, evidence)
-                if criterion.steady and result.finding.passed
-                else result
-                for criterion, result in zip(self.criteria, results, strict=True)
-            )
+        evidence, sight = self._sight(evidence, again)
+        if any(s.finding.passed for s, c in zip(sight, self.criteria, strict=True)
+               if not c.is_guard):  # fmt: skip
+            if on_wait is not None and self.lasts >= TOLD_FROM:
+                on_wait(f"It has to last: looking again for {self.lasts:g} s.")
+            for pause in _pauses(self.lasts):
+                time.sleep(pause)
+                evidence, later = self._sight(again(evidence), again)
+                sight = [_both(was, now) for was, now in zip(sight, later, strict=True)]
+        main = all(s.finding.passed for s, c in zip(sight, self.criteria, strict=True)
+                   if not c.is_guard)  # fmt: skip
+        results = tuple(
+            Result(c.name, c.points, s.finding, counts=main or not c.is_guard)
+            for c, s in zip(self.criteria, sight, strict=True)
+        )
         passed = all(result.finding.passed for result in results)
         return Report(self.id, self.title, Outcome.PASSED if passed else Outcome.INCORRECT, results)
 
-    def _judge(self, criterion: Criterion, evidence: Evidence) -> Result:
+    def _sight(self, evidence: Evidence, again: Again) -> tuple[Evidence, list[_Seen]]:
+        """All criteria by one look; one during which something ended is taken anew."""
+        for _ in range(TRIES - 1):
+            try:
+                return evidence, [self._seen(c, evidence) for c in self.criteria]
+            except ImageNotFoundError:
+                raise
+            except (ProcessGoneError, NotFoundError):
+                evidence = again(evidence)
+        return evidence, [self._seen(c, evidence, last=True) for c in self.criteria]
+
+    def _seen(self, criterion: Criterion, evidence: Evidence, *, last: bool = False) -> _Seen:
+        evidence.touched.clear()
         try:
             finding = criterion.judge(evidence)
+            # What a guard guards has been seen to be the same.
+            of = _identities(evidence) if finding.passed and not criterion.is_guard else {}
+            return _Seen(finding, of)
         except MissingError as err:
             how = _HOW[err.kind].format(err.name, self.id)
             article = "an" if err.kind[0] in "ai" else "a"
             expected = f"{article} {err.kind} {err.name!r}"
             finding = Finding(False, expected, "there is none", how)
-        except EngineError:
-            raise  # not the learner's mistake
+        except WrongTypeError as err:
+            observed = f"your answer, {err.given!r}, is {_kind(err.given)}"
+            how = f'give the number itself: `answer("{self.id}", {err.name}=4242)`'
+            finding = Finding(False, err.wanted, observed, how)
+        except ContainerExitedError as err:
+            condition = evidence.container(err.name).condition()
+            finding = Finding(
+                False, f"{err.name} is running", f"{err.name}: {condition.seen}", condition.advice
+            )
+        except (ProcessGoneError, NotFoundError) as err:
+            if not last or isinstance(err, ImageNotFoundError):
+                raise
+            observed = f"it ended while it was looked at, {TRIES} times: {err.what}"
+            finding = Finding(False, criterion.name, observed, "let it last, then check again")
+        except EngineRefusedError as err:  # of what the learner made
+            finding = Finding(False, criterion.name, f"{err.what} {_first_line(err)}", err.do)
+        except INFRASTRUCTURE:
+            raise
         except LabError as err:
-            seen = err.seen.splitlines()[0] if err.seen else ""
-            finding = Finding(False, criterion.name, f"{err.what} {seen}".strip(), err.do)
-        return Result(criterion.name, criterion.points, finding)
+            finding = Finding(False, criterion.name, f"{err.what} {_first_line(err)}", err.do)
+        return _Seen(finding, {})
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one look found for a criterion, and of which processes."""
+
+    finding: Finding
+    of: Mapping[str, tuple[str, int, int]]  # container -> its id, pid and start time
+
+
+def _both(was: _Seen, now: _Seen) -> _Seen:
+    """Passed only if it is so both times, of the same processes."""
+    if not was.finding.passed:
+        return was
+    if now.finding.passed and was.of != now.of:
+        changed = sorted(n for n in was.of.keys() | now.of.keys() if was.of.get(n) != now.of.get(n))
+        return _Seen(
+            Finding(
+                False,
+                f"{now.finding.expected}, and so it stays",
+                f"{', '.join(changed)} was started again between two looks",
+                "let it run on; what is asked for must last",
+            ),
+            {},
+        )
+    return now
+
+
+def _identities(evidence: Evidence) -> dict[str, tuple[str, int, int]]:
+    """The first processes of the containers that were looked at."""
+    found = {}
+    for name in evidence.touched:
+        container = evidence.container(name)
+        if pid := int(container.inspect()["State"]["Pid"] or 0):
+            found[name] = (container.id, pid, read_process(evidence.host, pid).start_time)
+    return found
+
+
+def _pauses(lasts: float) -> list[float]:
+    """Seconds before each further look: nobody can guess them."""
+    draw = secrets.SystemRandom()
+    moments = [*sorted(draw.uniform(0, lasts) for _ in range(LOOKS - 1)), lasts]
+    return [end - begin for begin, end in zip([0.0, *moments], moments, strict=False)]
+
+
+def _first_line(err: LabError) -> str:
+    return err.seen.splitlines()[0] if err.seen else ""
+
+
+def _kind(given: object) -> str:
+    names = {bool: "True or False", str: "a text", list: "a list", dict: "a table",
+             float: "no whole number", type(None): "nothing"}  # fmt: skip
+    return names.get(type(given), "of another kind")

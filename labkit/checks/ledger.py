@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import operator
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -49,7 +50,10 @@ class Ledger:
     def record_answers(self, session: str, exercise: str, answers: dict[str, Any]) -> None:
         """Remember what was answered. Raises BadValueError for what is not a plain value."""
         try:
-            rows = [(session, exercise, name, json.dumps(v)) for name, v in answers.items()]
+            rows = [
+                (session, exercise, name, json.dumps(v, default=_plain))
+                for name, v in answers.items()
+            ]
         except (TypeError, ValueError) as err:
             raise BadValueError(
                 "An answer must be a plain value: a number, a text, or a list of them.",
@@ -74,7 +78,7 @@ class Ledger:
 
     def record(self, report: Report) -> None:
         """Remember an outcome, if it is better than the one before."""
-        if report.outcome is Outcome.NOT_ATTEMPTED:
+        if report.outcome in (Outcome.NOT_ATTEMPTED, Outcome.NOT_JUDGED):
             return
         with self._open() as db:
             db.execute(
@@ -118,6 +122,15 @@ class Ledger:
             ) from err
 
 
+def _plain(value: Any) -> int:
+    """Another library's whole number."""
+    return operator.index(value)
+
+
 def student() -> str:
-    """Whose variants these are: `$LABKIT_STUDENT`, else the user's login name."""
-    return os.environ.get("LABKIT_STUDENT") or getpass.getuser()
+    """Whose variants these are: `$LABKIT_STUDENT`, a hub's name of the user, or the login name.
+
+    On a hub every login is the same: `jovyan`.
+    """
+    named = (os.environ.get(name) for name in ("LABKIT_STUDENT", "JUPYTERHUB_USER"))
+    return next((name for name in named if name), None) or getpass.getuser()

@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     """How an exercise stands."""
 
     NOT_ATTEMPTED = "not attempted"
+    NOT_JUDGED = "could not be judged"  # no fault of the learner's, and no points lost
     INCORRECT = "incorrect"
     PASSED = "passed"
 
@@ -27,6 +28,12 @@ class Finding:
     observed: str
     hint: str = ""  # what to try, given what was observed
 
+    def __post_init__(self) -> None:
+        # A learner's program chooses what it is called, and need not choose text.
+        for name in ("expected", "observed", "hint"):
+            text: str = getattr(self, name)
+            object.__setattr__(self, name, text.encode(errors="backslashreplace").decode())
+
 
 @dataclass(frozen=True)
 class Result:
@@ -35,11 +42,12 @@ class Result:
     criterion: str
     points: int
     finding: Finding
+    counts: bool = True  # a guard counts only together with the main thing it guards
 
     @property
     def earned(self) -> int:
         """All of its points, or none."""
-        return self.points if self.finding.passed else 0
+        return self.points if self.finding.passed and self.counts else 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,12 +58,12 @@ class Report:
     title: str
     outcome: Outcome
     results: tuple[Result, ...]
-    advice: str = ""  # what to do where nothing was attempted
+    advice: str = ""  # what to do where nothing was judged
 
     @property
     def earned(self) -> int:
-        """Points of the criteria that passed; none where nothing was attempted."""
-        return sum(result.earned for result in self.results) if self._attempted else 0
+        """Points of the criteria that passed; none where nothing was judged."""
+        return sum(result.earned for result in self.results) if self._judged else 0
 
     @property
     def possible(self) -> int:
@@ -68,26 +76,21 @@ class Report:
         return tuple(result.criterion for result in self.results if not result.finding.passed)
 
     @property
-    def _attempted(self) -> bool:
-        return self.outcome is not Outcome.NOT_ATTEMPTED
+    def _judged(self) -> bool:
+        return self.outcome in (Outcome.INCORRECT, Outcome.PASSED)
 
     @property
     def _headline(self) -> str:
-        points = f", {self.earned} of {self.possible} points" if self._attempted else ""
+        points = f", {self.earned} of {self.possible} points" if self._judged else ""
         return f"{self.exercise} {self.title}: {self.outcome}{points}"
 
     def __repr__(self) -> str:
         lines = [self._headline]
-        if not self._attempted:
+        if not self._judged:
             return "\n".join([*lines, f"  {self.advice}"])
         for result in self.results:
-            finding = result.finding
-            lines.append(f"  {'✓' if finding.passed else '✗'} {result.criterion}")
-            if not finding.passed:
-                lines.append(f"      expected: {finding.expected}")
-                lines.append(f"      observed: {finding.observed}")
-                if finding.hint:
-                    lines.append(f"      hint:     {finding.hint}")
+            lines.append(f"  {_mark(result)} {result.criterion}{_proviso(result)}")
+            lines += [f"      {name + ':':<9} {text}" for name, text in _rows(result)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -95,14 +98,34 @@ class Report:
             Outcome.PASSED: palette.PASSED,
             Outcome.INCORRECT: palette.FAILED,
             Outcome.NOT_ATTEMPTED: palette.UNDECIDED,
+            Outcome.NOT_JUDGED: palette.UNDECIDED,
         }[self.outcome]
         parts = [f"<b>{html.escape(self._headline)}</b>"]
-        if not self._attempted:
+        if not self._judged:
             parts.append(f"<div>{_prose(self.advice)}</div>")
         else:
             parts += [_result_html(result) for result in self.results]
         style = f"border-left:4px solid {colour};padding:0.4em 1em;text-align:left"
         return f'<div style="{style}">{"".join(parts)}</div>'
+
+
+def _mark(result: Result) -> str:
+    if not result.finding.passed:
+        return "✗"
+    return "✓" if result.counts else "–"
+
+
+def _proviso(result: Result) -> str:
+    return "" if result.counts or not result.finding.passed else " (counts once the rest is there)"
+
+
+def _rows(result: Result) -> list[tuple[str, str]]:
+    """What is said of a criterion that failed."""
+    finding = result.finding
+    if finding.passed:
+        return []
+    rows = [("expected", finding.expected), ("observed", finding.observed)]
+    return rows + ([("hint", finding.hint)] if finding.hint else [])
 
 
 def _prose(text: str) -> str:
@@ -111,15 +134,8 @@ def _prose(text: str) -> str:
 
 
 def _result_html(result: Result) -> str:
-    finding = result.finding
-    mark = "✓" if finding.passed else "✗"
-    line = f"<div>{mark} {_prose(result.criterion)}"
-    if not finding.passed:
-        rows = [("expected", finding.expected), ("observed", finding.observed)]
-        if finding.hint:
-            rows.append(("hint", finding.hint))
-        line += "".join(
-            f'<div style="margin-left:1.5em"><i>{name}:</i> {_prose(text)}</div>'
-            for name, text in rows
-        )
-    return line + "</div>"
+    rows = "".join(
+        f'<div style="margin-left:1.5em"><i>{name}:</i> {_prose(text)}</div>'
+        for name, text in _rows(result)
+    )
+    return f"<div>{_mark(result)} {_prose(result.criterion + _proviso(result))}{rows}</div>"

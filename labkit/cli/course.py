@@ -52,3 +52,47 @@ def run(
     with shown() as on_progress:
         made = execute(root, output, chapters=only, on_progress=on_progress)
     typer.echo(f"{len(made)} notebooks ran as they should; copies are in {output}")
+
+
+@app.command()
+def attempt(
+    exercise: Annotated[str, typer.Argument(help="an exercise's number, as 02.4")],
+    only: Annotated[str | None, typer.Option("--only", help="the name of one attempt")] = None,
+) -> None:
+    """Make every attempt at an exercise, right and wrong, and show how each is judged."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import track
+    from rich.table import Table
+
+    from labkit.authoring.attempts import attempts_of, tried
+    from labkit.checks.catalog import find
+    from labkit.course import chapters
+
+    find(exercise)
+    chapter = next(c for c in chapters(course_dir()) if c.number == exercise.partition(".")[0])
+    mine = [
+        one
+        for one in attempts_of(chapter.path)
+        if one.exercise == exercise and only in (None, one.name)
+    ]
+    table, wrong, console = Table("attempt", "must", "outcome", "what was seen"), 0, Console()
+    for one in track(mine, description=exercise, console=console, transient=True):
+        report = tried(one)
+        verdict = one.verdict(report)
+        wrong += bool(verdict)
+        seen = [
+            f"✗ {r.criterion}: {r.finding.observed} → {r.finding.hint}"
+            for r in report.results
+            if not r.finding.passed
+        ]
+        table.add_row(
+            f"{'✗' if verdict else '✓'} {one.name}",
+            "fail" if one.fails else "pass",
+            f"{report.outcome}, {report.earned} of {report.possible}",
+            escape("\n".join([*seen, report.advice, f"but: {verdict}" if verdict else ""]).strip()),
+            end_section=True,
+        )
+    console.print(table)
+    if wrong:
+        raise typer.Exit(1)

@@ -40,9 +40,8 @@ _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 def _forget_connections_in_a_fork() -> None:
     """Two processes on one connection would take each other's answers, and break its TLS."""
     for engine in _engines:
-        for held in ("client", "_pulse"):
-            if held in engine.__dict__:
-                engine.__dict__[held].api.close()  # which keeps the client: it connects anew
+        for client in engine._clients.values():
+            client.api.close()  # which keeps the client: it connects anew
 
 
 os.register_at_fork(after_in_child=_forget_connections_in_a_fork)
@@ -56,6 +55,7 @@ class Engine(Tabular):
         self.endpoint = endpoint
         self.tried = tuple(tried)  # what was tried before it
         self._published_at: str | None = None
+        self._clients: dict[float | None, docker.DockerClient] = {}
         _engines.add(self)
 
     def table(self) -> Table:
@@ -73,16 +73,21 @@ class Engine(Tabular):
         ]
         return Table(("the engine", ""), rows)
 
-    @cached_property
+    @property
     def client(self) -> docker.DockerClient:
         """The Docker SDK's client, for whatever labkit does not do."""
         with translated("connect"):
-            return self.endpoint.client()
+            return self._client(None)
 
-    @cached_property
-    def _pulse(self) -> docker.DockerClient:
-        """A client that does not wait long."""
-        return self.endpoint.client(timeout=discovery.PING_TIMEOUT)
+    def patient(self, timeout: float) -> docker.DockerClient:
+        """A client that waits so many seconds for an answer and no longer."""
+        return self._client(timeout)
+
+    def _client(self, timeout: float | None) -> docker.DockerClient:
+        if timeout not in self._clients:
+            options = {} if timeout is None else {"timeout": timeout}
+            self._clients[timeout] = self.endpoint.client(**options)
+        return self._clients[timeout]
 
     def answers(self) -> bool:
         """Whether the engine is there now; over a connection that is kept, since it is asked often.
@@ -92,7 +97,7 @@ class Engine(Tabular):
 
         def ask(timeout: float) -> None:
             if timeout == discovery.PING_TIMEOUT:
-                self._pulse.ping()
+                self.patient(timeout).ping()
             else:
                 with closing(self.endpoint.client(timeout=timeout)) as patient:
                     patient.ping()
@@ -221,6 +226,7 @@ class Engine(Tabular):
 
     def close(self) -> None:
         """Let go of the clients and of the probe, if there are any; the engine goes on."""
-        for held in ("host", "client", "_pulse"):
-            if held in self.__dict__:
-                self.__dict__.pop(held).close()
+        if "host" in self.__dict__:
+            self.__dict__.pop("host").close()
+        while self._clients:
+            self._clients.popitem()[1].close()

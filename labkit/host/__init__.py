@@ -6,6 +6,7 @@ from labkit.host.guest import GuestHost
 from labkit.host.host import Host
 from labkit.host.local import LocalHost
 from labkit.host.probe import ProbeHost
+from labkit.host.remembered import RememberedHost
 from labkit.host.stream import Stream
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "LocalHost",
     "ProbeHost",
     "Ran",
+    "RememberedHost",
     "Sample",
     "Stream",
     "host_error",

@@ -133,7 +133,8 @@ class Agent:
         return sorted(os.listdir(self._place(path_in(request))))
 
     def op_stat(self, request: Request) -> dict[str, int]:
-        found = os.lstat(self._place(path_in(request)))
+        look = os.stat if request.get("follow") is True else os.lstat
+        found = look(self._place(path_in(request)))
         return {name: getattr(found, "st_" + name) for name in STAT}
 
     def op_sweep(self, request: Request) -> dict[str, dict[str, str | None]]:

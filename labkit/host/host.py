@@ -58,9 +58,12 @@ class Host(ABC):
         """The names in a directory, sorted. Shell: `ls -A PATH`."""
         return list(self._one({"op": "list", "path": path}))
 
-    def stat(self, path: str) -> dict[str, int]:
-        """mode, ino, dev, nlink, uid, gid, size (bytes), rdev. Shell: `stat PATH`."""
-        return dict(self._one({"op": "stat", "path": path}))
+    def stat(self, path: str, *, follow: bool = False) -> dict[str, int]:
+        """mode, ino, dev, nlink, uid, gid, size (bytes), rdev; `follow`: of what a link leads to.
+
+        Shell: `stat PATH`, `stat --dereference PATH`.
+        """
+        return dict(self._one({"op": "stat", "path": path, "follow": follow}))
 
     def sweep(
         self, *, read: Sequence[str] = (), link: Sequence[str] = ()

@@ -9,7 +9,10 @@ The records are those of `labkit.kernel`; they are here too, for whoever only lo
 
 from labkit.inspect.capabilities import read_capabilities
 from labkit.inspect.cgroup import Cgroup, Usage
+from labkit.inspect.condition import Condition
+from labkit.inspect.condition import Kind as ConditionKind
 from labkit.inspect.container import Container
+from labkit.inspect.executable import Executable, read_executable
 from labkit.inspect.idmaps import read_id_maps
 from labkit.inspect.image import HistoryStep, Image
 from labkit.inspect.mounts import MountTable, read_mounts
@@ -20,16 +23,25 @@ from labkit.inspect.namespaces import (
     read_namespaces_of,
 )
 from labkit.inspect.network import Network
+from labkit.inspect.new_exec import NewExec
 from labkit.inspect.processes import ProcessTable, read_process, read_processes
 from labkit.inspect.signals import read_signals
-from labkit.inspect.sockets import read_listening, read_local_addresses
+from labkit.inspect.sockets import (
+    read_interface_addresses,
+    read_listening,
+    read_local_addresses,
+)
+from labkit.inspect.source import Source
 from labkit.inspect.volume import Volume
 from labkit.kernel import CapabilitySets, IdMap, Mount, Namespaces, Process, SignalSets
 
 __all__ = [
     "CapabilitySets",
     "Cgroup",
+    "Condition",
+    "ConditionKind",
     "Container",
+    "Executable",
     "HistoryStep",
     "IdMap",
     "Image",
@@ -38,13 +50,17 @@ __all__ = [
     "NamespaceTable",
     "Namespaces",
     "Network",
+    "NewExec",
     "Process",
     "ProcessTable",
     "SignalSets",
+    "Source",
     "Usage",
     "Volume",
     "read_capabilities",
+    "read_executable",
     "read_id_maps",
+    "read_interface_addresses",
     "read_listening",
     "read_local_addresses",
     "read_mounts",

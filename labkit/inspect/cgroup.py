@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from labkit import kernel
 from labkit.errors import HostError, ProcessGoneError
@@ -59,6 +60,27 @@ class Cgroup:
     def memory(self) -> kernel.MemoryState:
         """Memory in use, its limits, and how often they were hit."""
         return kernel.memory_state(self._texts(self._memory_files()))
+
+    def memory_limit(self) -> int | None:
+        """Bytes that it may use, by its limit and those of the groups around it; None: no limit.
+
+        Source: cgroup-v2, "Resource Distribution Models", limits.
+        """
+        name = "memory.max" if self.is_v2("memory") else "memory.limit_in_bytes"
+        own = PurePosixPath(self.directory("memory"))
+        around = [str(place / name) for place in (own, *own.parents)]
+        texts = self._host.read_many(around)
+        if str(own / name) not in texts:
+            _named(around, {})
+        return kernel.lowest_limit(texts.values())
+
+    def program_memory(self) -> int:
+        """Bytes that its programs wrote for themselves; not what is kept of files.
+
+        Shell: `cat memory.stat`, `anon` and `shmem`.
+        """
+        texts = self._texts(self._in("memory", ["memory.stat"]))
+        return kernel.program_memory(texts["memory.stat"])
 
     def cpu(self) -> kernel.CpuState:
         """CPU time, quota and weight, and how often the quota ran out."""

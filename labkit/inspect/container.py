@@ -7,12 +7,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from labkit import labels
-from labkit.errors import BadValueError, ContainerExitedError, NotFoundError
+from labkit.errors import BadValueError, ContainerExitedError, LabError, NotFoundError
 from labkit.inspect.capabilities import read_capabilities
 from labkit.inspect.cgroup import Cgroup
+from labkit.inspect.condition import KILLED, Condition, condition_of, ended_at
 from labkit.inspect.idmaps import read_id_maps
 from labkit.inspect.mounts import MountTable, read_mounts
 from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
+from labkit.inspect.new_exec import NewExec, new_exec_of
 from labkit.inspect.processes import ProcessTable, read_processes
 from labkit.inspect.signals import read_signals
 from labkit.inspect.sockets import read_listening, read_local_addresses
@@ -21,16 +23,16 @@ from labkit.sdk import translated
 from labkit.sizes import show_size
 
 if TYPE_CHECKING:
-    from labkit.engine import Engine
+    from labkit.inspect.source import Source
 
-KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
+EVENTS = 15.0  # seconds before an end in which its cause is looked for
 LOG_TAIL = 20  # lines of a dead container's log that its error shows
 
 
 class Container:
     """One container, to look at; it is asked anew each time."""
 
-    def __init__(self, engine: Engine, id: str, labelled: Mapping[str, str]) -> None:
+    def __init__(self, engine: Source, id: str, labelled: Mapping[str, str]) -> None:
         self.engine = engine
         self.id = id  # 64 hexadecimal digits
         self.labels = dict(labelled)
@@ -73,6 +75,29 @@ class Container:
         if not pid:
             raise self._exited("it has no process")
         return pid
+
+    @property
+    def image_id(self) -> str:
+        """The image that it was made from, "sha256:...", by whatever name it was called."""
+        return str(self.inspect()["Image"])
+
+    def condition(self) -> Condition:
+        """What has become of it, in words. Shell: `docker inspect`, `docker events --since`."""
+        seen = self.inspect()
+        state = seen["State"]
+        if state["Status"] in ("created", "running", "paused") and not state.get("Restarting"):
+            return condition_of(seen, name=self.name)
+        return condition_of(
+            seen,
+            name=self.name,
+            events=self._last_events(ended_at(state)),
+            owner=self._owner_of_pids(seen),
+            last_line=self._last_line(),
+        )
+
+    def new_exec(self) -> NewExec:
+        """What a new program in it gets. Shell: `docker exec NAME grep Cap /proc/self/status`."""
+        return new_exec_of(self.inspect())
 
     def logs(self, *, tail: int | None = None) -> str:
         """What it has printed, stdout and stderr. Shell: `docker logs`."""
@@ -142,15 +167,52 @@ class Container:
             name=self.name, processes=tuple(p for pid, p in sorted(found.items()) if pid in members)
         )
 
-    def listening(self) -> frozenset[int]:
-        """The TCP ports on which something in its network listens. Shell: `ss -tln`."""
-        return read_listening(self.engine.host, self.pid)
+    def listening(self, *, loopback: bool = True) -> frozenset[int]:
+        """The TCP ports on which something in its network listens, on loopback too or elsewhere.
+
+        Shell: `ss -tln`.
+        """
+        return read_listening(self.engine.host, self.pid, loopback=loopback)
 
     def local_addresses(self) -> frozenset[str]:
         """The IPv4 addresses of the network it is in, lo's too. Shell: `ip -4 address`."""
         return read_local_addresses(self.engine.host, self.pid)
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _last_line(self) -> str:
+        """The end of its log; nothing where its log driver keeps none that could be read."""
+        try:
+            lines = self.logs(tail=1).split("\n")
+        except LabError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def _last_events(self, end: float | None) -> list[Any]:
+        """What the engine did to it before its end; it remembers the last hundreds alone."""
+        if end is None:
+            return []
+        only = {"container": self.id, "type": "container"}
+        try:
+            with self._doing("read the events of"):
+                return list(
+                    self.engine.client.api.events(
+                        since=f"{end - EVENTS:.6f}", until=f"{end:.6f}", filters=only, decode=True
+                    )
+                )
+        except LabError:
+            return []
+
+    def _owner_of_pids(self, seen: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What the engine knows of the container whose process numbers it uses, if there is one."""
+        mode, _, whose = str(seen["HostConfig"].get("PidMode") or "").partition(":")
+        if mode != "container":
+            return None
+        try:
+            with self._doing("find the neighbour of"):
+                return dict(self.engine.client.api.inspect_container(whose))
+        except NotFoundError:
+            return None
 
     def _siblings(self) -> dict[str, int]:
         """The other running containers of its lab: their pids by name."""
@@ -172,10 +234,16 @@ class Container:
         with translated(f"{what} container {self.name!r}", kind="container", name=self.name):
             yield
 
+    def _tail(self) -> str:
+        try:
+            return self.logs(tail=LOG_TAIL)
+        except LabError as err:  # its log driver keeps nothing that could be read
+            return f"[{err.seen}]"
+
     def _exited(self, why: str) -> ContainerExitedError:
         seen = self.inspect()
         state = seen["State"]
-        code, tail = int(state["ExitCode"]), self.logs(tail=LOG_TAIL)
+        code, tail = int(state["ExitCode"]), self._tail()
         memory = int(seen["HostConfig"].get("Memory") or 0)
         oom = ""
         if state.get("OOMKilled"):

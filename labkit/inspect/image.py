@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
-    from labkit.engine import Engine
+    from labkit.inspect.source import Source
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class HistoryStep:
 class Image:
     """One image, to look at; `id` is the digest of its configuration, "sha256:..."."""
 
-    def __init__(self, engine: Engine, id: str, *, name: str) -> None:
+    def __init__(self, engine: Source, id: str, *, name: str) -> None:
         self.engine = engine
         self.id = id
         self.name = name

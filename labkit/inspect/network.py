@@ -9,13 +9,13 @@ from labkit import labels
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
-    from labkit.engine import Engine
+    from labkit.inspect.source import Source
 
 
 class Network:
     """One network, to look at; it is asked anew each time."""
 
-    def __init__(self, engine: Engine, id: str, labelled: Mapping[str, str]) -> None:
+    def __init__(self, engine: Source, id: str, labelled: Mapping[str, str]) -> None:
         self.engine = engine
         self.id = id  # 64 hexadecimal digits
         self.name = labels.name_of(labelled)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from labkit.host import Host
-from labkit.kernel import parse_listening, parse_local_addresses
+from labkit.kernel import parse_interface_addresses, parse_listening, parse_local_addresses
 
 
-def read_listening(host: Host, pid: int) -> frozenset[int]:
-    """The TCP ports on which something listens there. Shell: `nsenter -t PID -n ss -tln`."""
+def read_listening(host: Host, pid: int, *, loopback: bool = True) -> frozenset[int]:
+    """The TCP ports on which something listens there, on loopback too or elsewhere alone.
+
+    Shell: `nsenter -t PID -n ss -tln`.
+    """
     texts = host.read_many([f"/proc/{pid}/net/{name}" for name in ("tcp", "tcp6")])
-    return frozenset[int]().union(*map(parse_listening, texts.values()))
+    found = (parse_listening(text, loopback=loopback) for text in texts.values())
+    return frozenset[int]().union(*found)
+
+
+def read_interface_addresses(host: Host, pid: int) -> dict[str, frozenset[str]]:
+    """The IPv4 addresses of each interface there. Raises ProcessGoneError, MissingToolError.
+
+    Shell: `nsenter -t PID -n ip -o -4 address show`.
+    """
+    ran = host.run(["ip", "-o", "-4", "address", "show"], pid=pid, namespaces=["net"])
+    return parse_interface_addresses(ran.stdout)
 
 
 def read_local_addresses(host: Host, pid: int) -> frozenset[str]:

@@ -9,13 +9,13 @@ from labkit import labels
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
-    from labkit.engine import Engine
+    from labkit.inspect.source import Source
 
 
 class Volume:
     """One volume, to look at; `id` is its name on the engine."""
 
-    def __init__(self, engine: Engine, id: str, labelled: Mapping[str, str]) -> None:
+    def __init__(self, engine: Source, id: str, labelled: Mapping[str, str]) -> None:
         self.engine = engine
         self.id = id
         self.name = labels.name_of(labelled)

@@ -29,13 +29,24 @@ from labkit.kernel.cpuset import CPUSET_FILES_V1, CPUSET_FILES_V2, CpusetState, 
 from labkit.kernel.freezer import FREEZER_FILES_V1, FREEZER_FILES_V2, FreezerState, freezer_state
 from labkit.kernel.idmaps import IdMap, IdRange, parse_id_map
 from labkit.kernel.io import IO_FILES_V1, IO_FILES_V2, IoState, io_state
-from labkit.kernel.memory import MEMORY_FILES_V1, MEMORY_FILES_V2, MemoryState, memory_state
+from labkit.kernel.memory import (
+    MEMORY_FILES_V1,
+    MEMORY_FILES_V2,
+    MemoryState,
+    lowest_limit,
+    memory_state,
+    program_memory,
+)
 from labkit.kernel.mounts import Mount, OverlayDirs, overlay_dirs, parse_mountinfo
 from labkit.kernel.namespaces import KINDS, Namespace, Namespaces
 from labkit.kernel.pids import PIDS_FILES_V1, PIDS_FILES_V2, PidsState, pids_state
 from labkit.kernel.processes import Process, parse_process
 from labkit.kernel.signals import SignalSets, parse_signal_sets
-from labkit.kernel.sockets import parse_listening, parse_local_addresses
+from labkit.kernel.sockets import (
+    parse_interface_addresses,
+    parse_listening,
+    parse_local_addresses,
+)
 
 __all__ = [
     "CAPABILITIES",
@@ -75,10 +86,12 @@ __all__ = [
     "cpuset_state",
     "freezer_state",
     "io_state",
+    "lowest_limit",
     "memory_state",
     "overlay_dirs",
     "parse_capability_sets",
     "parse_id_map",
+    "parse_interface_addresses",
     "parse_listening",
     "parse_local_addresses",
     "parse_mask",
@@ -87,5 +100,6 @@ __all__ = [
     "parse_process",
     "parse_signal_sets",
     "pids_state",
+    "program_memory",
     "to_mask",
 ]

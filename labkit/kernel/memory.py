@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from labkit.kernel._text import flat_keyed, integer, limit, need
@@ -63,6 +63,25 @@ def memory_state(files: Mapping[str, str]) -> MemoryState:
         max_events=events.get("max"),
         peak=_number(files, "memory.peak"),
     )
+
+
+def program_memory(stat: str) -> int:
+    """Bytes that programs wrote for themselves, from memory.stat: anonymous and shared memory.
+
+    What the kernel keeps of files, to have it at hand, is not among it: it goes when it must.
+    Raises `BadValueError` where the text is malformed.
+    """
+    found = flat_keyed(stat, name="memory.stat")
+    if "anon" in found:
+        return found["anon"] + found.get("shmem", 0)
+    # v1 counts what is below only in the totals; before Linux 5.4 it had no shared memory.
+    return found["total_rss"] + found.get("total_shmem", 0)
+
+
+def lowest_limit(texts: Iterable[str]) -> int | None:
+    """The limit that counts, of a cgroup's own memory.max or limit_in_bytes and those above."""
+    limits = [limit(text, name="memory limit") for text in texts]
+    return min((n for n in limits if n is not None and n < _V1_UNLIMITED), default=None)
 
 
 def _state_v1(files: Mapping[str, str]) -> MemoryState:

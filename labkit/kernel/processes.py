@@ -22,11 +22,17 @@ class Process:
     nspid: tuple[int, ...]  # its pid in each PID namespace, the reader's first; () if not told
     cmdline: tuple[str, ...]  # () for kernel threads and zombies
     rss_kib: int | None = None  # resident memory, KiB; None for kernel threads and zombies
+    own_kib: int | None = None  # of it, what no file stands behind: anonymous and shared memory
 
     @property
     def rss_bytes(self) -> int | None:
         """Resident memory in bytes, from VmRSS; None for kernel threads and zombies."""
         return None if self.rss_kib is None else self.rss_kib * 1024
+
+    @property
+    def own_bytes(self) -> int | None:
+        """Resident memory that no file stands behind, in bytes, from RssAnon and RssShmem."""
+        return None if self.own_kib is None else self.own_kib * 1024
 
     @property
     def inside_pid(self) -> int | None:
@@ -59,7 +65,14 @@ def parse_process(stat: str, status: str, cmdline: str) -> Process:
             gid=int(known["Gid"].split()[1]),
             nspid=tuple(int(pid) for pid in known.get("NSpid", "").split()),
             cmdline=tuple(cmdline.removesuffix("\0").split("\0")) if cmdline else (),
-            rss_kib=int(known["VmRSS"].removesuffix("kB")) if "VmRSS" in known else None,
+            rss_kib=_kib(known["VmRSS"]) if "VmRSS" in known else None,
+            own_kib=_kib(known["RssAnon"]) + _kib(known["RssShmem"])
+            if "RssAnon" in known
+            else None,
         )
     except (KeyError, IndexError, ValueError) as err:
         raise malformed("a /proc/PID/stat and its status", stat + status) from err
+
+
+def _kib(text: str) -> int:
+    return int(text.removesuffix("kB"))

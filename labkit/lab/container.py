@@ -16,6 +16,7 @@ from labkit.waiting import wait_until
 if TYPE_CHECKING:
     from docker.models.containers import Container as SdkContainer
 
+    from labkit.engine import Engine
     from labkit.lab.lab import Lab
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Container(inspect.Container):
 
     def __init__(self, lab: Lab, docker: SdkContainer) -> None:
         super().__init__(lab.engine, str(docker.id), docker.labels)
+        self.engine: Engine = lab.engine
         self.lab = lab  # which lives as long as one of its containers is held
         self.docker = docker
 

@@ -17,8 +17,7 @@ from labkit.table import Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from labkit.engine import Engine
-    from labkit.inspect import Container
+    from labkit.inspect import Container, Source
 
 LEFT, CELL, ROW = 0.9, 1.25, 0.42  # inches: the kinds' names, then one cell for each column
 WIDTH = 7.4  # at most
@@ -40,7 +39,7 @@ def namespace_matrix(*containers: Container, host: bool = True) -> Figure:
     return matrix({name: found[pid] for name, pid in wanted.items()})
 
 
-def one_engine(containers: tuple[Container, ...]) -> Engine:
+def one_engine(containers: tuple[Container, ...]) -> Source:
     """The engine of the containers. Raises BadValueError where there are none."""
     if not containers:
         raise BadValueError("There is nothing to show.", seen="no container", do="name one or more")

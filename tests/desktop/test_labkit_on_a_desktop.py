@@ -41,7 +41,8 @@ CHAPTER = ROOT / "notebooks/00_start_here.ipynb"
 def test_the_live_tests_that_apply(desktop: Desktop) -> None:
     files = [f"tests/live/test_{name}.py" for name in LIVE]
     done = desktop.python(
-        "-m", "pytest", "-p", "no:cacheprovider", "--durations=15", "--tb=short", "-m", "not root", *files,
+        "-m", "pytest", "-p", "no:cacheprovider", "--durations=15", "--tb=short",
+        "-m", "not root", *files,
         *(f"--deselect={one}" for one in OFTEN),
         f"--basetemp={desktop.place / 'tmp/live'}", timeout=1190,
     )  # fmt: skip

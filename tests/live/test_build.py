@@ -15,6 +15,7 @@ from owners import environ_of, start_owner
 
 from labkit import labels
 from labkit.checks.evidence import Evidence, MissingError
+from labkit.checks.look import Look, Memory
 from labkit.engine import Engine, tools
 from labkit.errors import ImageBuildError, ImageNotFoundError, MissingToolError
 from labkit.lab import Image, Lab
@@ -143,7 +144,7 @@ def test_a_built_image_is_meant_by_its_name(engine: Engine, lab: Lab, name: str)
 
 
 def evidence(engine: Engine) -> Evidence:
-    return Evidence(engine, session=labels.session(), answers={}, variant={})
+    return Evidence(Look(engine, Memory()), session=labels.session(), answers={}, variant={})
 
 
 def test_two_names_that_differ_in_case_alone(lab: Lab) -> None:

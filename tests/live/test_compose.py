@@ -10,6 +10,7 @@ from owners import environ_of, remains, start_owner
 
 from labkit import labels
 from labkit.checks.evidence import Evidence
+from labkit.checks.look import Look, Memory
 from labkit.engine import Engine
 from labkit.errors import BadValueError, ComposeError, NotFoundError
 from labkit.lab import Lab
@@ -50,7 +51,7 @@ time.sleep(1000)
 
 
 def evidence(engine: Engine) -> Evidence:
-    return Evidence(engine, session=labels.session(), answers={}, variant={})
+    return Evidence(Look(engine, Memory()), session=labels.session(), answers={}, variant={})
 
 
 def test_a_project_is_the_labs(engine: Engine) -> None:

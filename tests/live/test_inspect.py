@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labkit import inspect, labels
-from labkit.checks import Evidence
+from labkit.checks import Evidence, Look, Memory
 from labkit.engine import Engine
 from labkit.errors import ContainerExitedError, NotFoundError
 from labkit.lab import Lab
@@ -14,7 +14,7 @@ from labkit.lab import Lab
 @pytest.fixture
 def evidence(engine: Engine) -> Evidence:
     """What a check of this session may look at."""
-    return Evidence(engine, session=labels.session(), answers={}, variant={})
+    return Evidence(Look(engine, Memory()), session=labels.session(), answers={}, variant={})
 
 
 def test_a_container_looks_the_same_to_a_check(lab: Lab, evidence: Evidence) -> None:

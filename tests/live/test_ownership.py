@@ -20,6 +20,7 @@ from owners import environ_of, fill_swarm, remains, start_owner
 
 from labkit import labels
 from labkit.checks.evidence import Evidence
+from labkit.checks.look import Look, Memory
 from labkit.engine import Engine
 from labkit.lab import Lab
 from labkit.lab.sweep import sweep_dead, sweep_named
@@ -274,7 +275,7 @@ def test_reset_takes_the_kind_into_account(engine: Engine) -> None:
 @pytest.mark.timeout(200)
 def test_looking_while_containers_vanish(engine: Engine) -> None:
     """As after a first cell that is run again: the reaper removes while the notebook lists."""
-    see = Evidence(engine, session=labels.session(), answers={}, variant={})
+    see = Evidence(Look(engine, Memory()), session=labels.session(), answers={}, variant={})
     done = threading.Event()
     failures: list[BaseException] = []
     counted = [0, 0]

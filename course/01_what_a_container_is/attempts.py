@@ -1,0 +1,288 @@
+"""Attempts at the exercises of chapter 01, and what their checks must say."""
+
+from labkit import Container, Lab, answer, variant
+from labkit.authoring.attempts import right, wrong
+from labkit.inspect import read_process
+from labkit.kernel import Process
+
+PARENT = "the number of the process that crowd hangs on"
+
+
+def _crowd(lab: Lab) -> tuple[Container, Process]:
+    """The crowd, and the program in it that is asked for."""
+    mine = variant("01.1")
+    crowd = lab.run("base", mine.command, name="crowd")
+    wanted = ("sleep", str(mine.seconds))
+
+    def found() -> Process | None:
+        return next((p for p in crowd.processes() if p.cmdline == wanted), None)
+
+    process = crowd.wait_until(found, what="its programs")
+    assert process is not None
+    return crowd, process
+
+
+@right("01.1")
+def another_beside_it(lab: Lab) -> None:
+    """Any of several that fit, fits."""
+    crowd, process = _crowd(lab)
+    crowd.docker.exec_run(list(process.cmdline), detach=True)
+    crowd.wait_until(
+        lambda: sum(p.cmdline == process.cmdline for p in crowd.processes()) == 2, what="the other"
+    )
+    other = max(p.pid for p in crowd.processes() if p.cmdline == process.cmdline)
+    answer("01.1", pid=other, parent=read_process(lab.engine.host, crowd.pid).ppid)
+
+
+@right("01.1")
+def from_another_image(lab: Lab) -> None:
+    mine = variant("01.1")
+    crowd = lab.run("toolbox", mine.command, name="crowd")
+    wanted = ("sleep", str(mine.seconds))
+
+    def found() -> Process | None:
+        return next((p for p in crowd.processes() if p.cmdline == wanted), None)
+
+    process = crowd.wait_until(found, what="its programs")
+    assert process is not None
+    parent = read_process(lab.engine.host, crowd.pid).ppid
+    answer("01.1", pid=str(process.pid), parent=float(parent))
+
+
+@wrong("01.1", fails=["the number of your program on the host", PARENT], hint="the number itself")
+def as_a_text(lab: Lab) -> None:
+    _crowd(lab)
+    answer("01.1", pid="the second", parent=None)
+
+
+@wrong("01.1", fails="the number of your program on the host")
+def its_number_inside(lab: Lab) -> None:
+    crowd, process = _crowd(lab)
+    parent = read_process(lab.engine.host, crowd.pid).ppid
+    answer("01.1", pid=process.inside_pid, parent=parent)
+
+
+@wrong("01.1", fails="the number of your program on the host")
+def the_shell_that_started_it(lab: Lab) -> None:
+    crowd, _ = _crowd(lab)
+    parent = read_process(lab.engine.host, crowd.pid).ppid
+    answer("01.1", pid=crowd.pid, parent=parent)
+
+
+@wrong("01.1", fails="the number of your program on the host")
+def a_command_of_my_own(lab: Lab) -> None:
+    crowd = lab.run("base", "sleep 1000", name="crowd")
+    parent = read_process(lab.engine.host, crowd.pid).ppid
+    answer("01.1", pid=crowd.pid, parent=parent)
+
+
+@wrong("01.1", fails="the number of the process that crowd hangs on")
+def the_parent_within(lab: Lab) -> None:
+    _, process = _crowd(lab)
+    answer("01.1", pid=process.pid, parent=process.ppid)
+
+
+@wrong("01.1", fails="the number of the process that crowd hangs on")
+def no_parent_as_seen_inside(lab: Lab) -> None:
+    _, process = _crowd(lab)
+    answer("01.1", pid=process.pid, parent=0)
+
+
+@wrong("01.1", fails=["the number of your program on the host", PARENT])
+def of_an_earlier_start(lab: Lab) -> None:
+    crowd, process = _crowd(lab)
+    parent = read_process(lab.engine.host, crowd.pid).ppid
+    crowd.restart(timeout=0)
+    answer("01.1", pid=process.pid, parent=parent)
+
+
+WEIGHT = "a process of heavy has it in memory of its own"
+NO_MORE = "and the control group has not much more"
+
+
+def _python(lab: Lab, statement: str) -> None:
+    program = f"import time; {statement}; print('ready', flush=True); time.sleep(1e6)"
+    lab.run("toolbox", ["python3", "-c", program], name="heavy").wait_log("ready", timeout=60)
+
+
+@right("01.2")
+def in_shared_memory(lab: Lab) -> None:
+    size = variant("01.2").mebibytes
+    _python(lab, f"import mmap; m = mmap.mmap(-1, {size} << 20); m.write(b'x' * ({size} << 20))")
+
+
+@right("01.2")
+def in_many_pieces(lab: Lab) -> None:
+    _python(
+        lab, f"held = [bytes([n % 255 + 1]) * 2**20 for n in range({variant('01.2').mebibytes})]"
+    )
+
+
+@right("01.2")
+def beside_files_that_were_read(lab: Lab) -> None:
+    """The page cache is no weight of the program's."""
+    wrote = "open('/file', 'wb').write(bytes(40 << 20)); open('/file', 'rb').read()"
+    _python(lab, f"{wrote}; held = b'x' * ({variant('01.2').mebibytes} * 2**20)")
+
+
+@wrong("01.2", fails=WEIGHT, hint="2**20")
+def megabytes(lab: Lab) -> None:
+    _python(lab, f"held = b'x' * ({variant('01.2').mebibytes} * 10**6)")
+
+
+@wrong("01.2", fails=WEIGHT, hint="written to it")
+def asked_for_and_never_written_to(lab: Lab) -> None:
+    _python(lab, f"import mmap; held = mmap.mmap(-1, {variant('01.2').mebibytes} * 2**20)")
+
+
+@wrong("01.2", fails=WEIGHT, hint="written to it")
+def a_limit_is_not_a_weight(lab: Lab) -> None:
+    lab.run("base", name="heavy", memory=f"{variant('01.2').mebibytes}m")
+
+
+@wrong("01.2", fails=NO_MORE, hint="more than is asked for")
+def far_too_much(lab: Lab) -> None:
+    _python(lab, f"held = b'x' * ({variant('01.2').mebibytes + 40} * 2**20)")
+
+
+@wrong("01.2", fails=WEIGHT, hint="files do not")
+def in_a_file_in_memory(lab: Lab) -> None:
+    size = variant("01.2").mebibytes
+    line = f"dd if=/dev/zero of=/held/file bs=1M count={size}; echo ready; sleep 1000000"
+    command, tmpfs = ["sh", "-c", line], {"/held": "size=300m"}
+    lab.run("base", command, name="heavy", tmpfs=tmpfs).wait_log("ready", timeout=60)
+
+
+@wrong("01.2", fails=WEIGHT, hint="files do not")
+def mapped_from_a_file(lab: Lab) -> None:
+    size = variant("01.2").mebibytes
+    wrote = f"f = open('/file', 'w+b'); [f.write(bytes(1 << 20)) for _ in range({size})]; f.flush()"
+    mapped = f"m = mmap.mmap(f.fileno(), {size} << 20); sum(m[::4096])"
+    _python(lab, f"import mmap; {wrote}; {mapped}")
+
+
+@wrong("01.2", fails=[WEIGHT, NO_MORE], hint="lasts")
+def held_for_a_moment(lab: Lab) -> None:
+    hold = f"held = b'x' * ({variant('01.2').mebibytes} * 2**20)"
+    program = f"import time; {hold}; print('ready', flush=True); time.sleep(1)"
+    lab.run("toolbox", ["python3", "-c", program], name="heavy").wait_log("ready", timeout=60)
+
+
+YOURS, TERM = "it handles your signal", "it handles TERM"
+PROGRAM = """
+import signal, time
+for name in ({0!r}, "TERM"):
+    signal.signal(getattr(signal, "SIG" + name), lambda *_: None)
+{1}
+print("ready", flush=True)
+while True:
+    time.sleep(1000)
+"""
+
+
+@right("01.3")
+def in_python(lab: Lab) -> None:
+    code = PROGRAM.format(variant("01.3").signal, "")
+    lab.run("toolbox", ["python3", "-c", code], name="hears").wait_log("ready", timeout=60)
+
+
+@right("01.3")
+def a_handler_that_does_nothing_much(lab: Lab) -> None:
+    _shell(
+        lab, f"trap : {variant('01.3').signal} TERM; echo ready; while :; do sleep 99 & wait; done"
+    )
+
+
+@wrong("01.3", fails=[YOURS, TERM], hint="let it through")
+def handled_and_blocked(lab: Lab) -> None:
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))"
+    code = PROGRAM.format(variant("01.3").signal, block)
+    lab.run("toolbox", ["python3", "-c", code], name="hears").wait_log("ready", timeout=60)
+
+
+def _shell(lab: Lab, script: str) -> None:
+    lab.run("base", ["sh", "-c", script], name="hears").wait_log("ready")
+
+
+@wrong("01.3", fails="it handles your signal")
+def a_child_hears_instead(lab: Lab) -> None:
+    traps = f"trap 'echo heard' {variant('01.3').signal}; echo ready; sleep 1000 & wait"
+    _shell(lab, f'trap "exit 0" TERM; sh -c "{traps}" & wait')
+
+
+@wrong("01.3", fails="it handles your signal")
+def told_to_ignore(lab: Lab) -> None:
+    traps = f"trap '' {variant('01.3').signal}; trap 'exit 0' TERM"
+    _shell(lab, f"{traps}; echo ready; sleep 1000000 & wait")
+
+
+@wrong("01.3", fails=[YOURS, TERM])
+def it_becomes_another_program(lab: Lab) -> None:
+    traps = f"trap 'echo heard' {variant('01.3').signal}; trap 'exit 0' TERM"
+    _shell(lab, f"{traps}; echo ready; exec sleep 1000000")
+
+
+@wrong("01.3", fails="it handles TERM")
+def deaf_to_the_polite_request(lab: Lab) -> None:
+    _shell(lab, f"trap 'echo heard' {variant('01.3').signal}; echo ready; sleep 1000000 & wait")
+
+
+def _asleep(lab: Lab) -> Container:
+    script = f"sleep {variant('01.4').seconds} & echo ready; wait"
+    asleep = lab.run("base", ["sh", "-c", script], name="asleep")
+    asleep.wait_log("ready")
+    return asleep
+
+
+STOPPED = "the kernel says that its first process is stopped"
+
+
+@right("01.4")
+def by_another_name_and_image(lab: Lab) -> None:
+    line = f"busybox sleep {variant('01.4').seconds} & echo ready; wait"
+    asleep = lab.run("base", ["sh", "-c", line], name="asleep")
+    asleep.wait_log("ready")
+    lab.engine.host.kill(asleep.pid, signal="STOP")
+
+
+@right("01.4")
+def the_second_by_exec(lab: Lab) -> None:
+    asleep = lab.run("toolbox", "sleep 1000", name="asleep")
+    asleep.docker.exec_run(["/bin/sleep", str(variant("01.4").seconds)], detach=True)
+    asleep.wait_until(lambda: len(asleep.processes()) == 2, what="the second program")
+    lab.engine.host.kill(asleep.pid, signal="STOP")
+
+
+@wrong(
+    "01.4",
+    fails=["the engine says that asleep is running", STOPPED, "your second program goes on"],
+    hint="tell the process",
+)
+def paused_by_the_engine(lab: Lab) -> None:
+    _asleep(lab).pause()
+
+
+@wrong("01.4", fails="the kernel says that its first process is stopped")
+def sent_from_inside(lab: Lab) -> None:
+    _asleep(lab).exec("kill -s STOP 1")
+
+
+@wrong(
+    "01.4",
+    fails=["the engine says that asleep is running", STOPPED, "your second program goes on"],
+    hint="KILL ends it",
+)
+def killed(lab: Lab) -> None:
+    _asleep(lab).kill()
+
+
+@wrong("01.4", fails="your second program goes on")
+def all_of_them_stopped(lab: Lab) -> None:
+    for process in _asleep(lab).processes():
+        lab.engine.host.kill(process.pid, signal="STOP")
+
+
+@wrong("01.4", fails="your second program goes on")
+def nobody_beside_it(lab: Lab) -> None:
+    asleep = lab.run("base", "sleep 1000", name="asleep")
+    lab.engine.host.kill(asleep.pid, signal="STOP")

@@ -1,0 +1,355 @@
+"""Attempts at the exercises of chapter 02, and what their checks must say."""
+
+from typing import Any
+
+from labkit import Container, Lab, answer, variant
+from labkit.authoring.attempts import right, wrong
+
+WORKBENCH: dict[str, Any] = {
+    "cap_add": ["SYS_ADMIN"],
+    "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+}
+
+
+OWN = "its network, its host name and its files are its own"
+LOOKS = "it may look, and no more"
+
+
+@right("02.1")
+def with_a_guest(lab: Lab) -> None:
+    """Who moves in with watcher takes nothing from it."""
+    lab.run("base", "busybox sleep 1000", name="watcher", pid_mode="host", hostname="w")
+    lab.run("toolbox", name="guest", network="container:watcher")
+
+
+@right("02.1")
+def with_a_volume(lab: Lab) -> None:
+    image = str(lab.engine.client.images.get("labkit/base").id)
+    lab.run(
+        image, name="watcher", pid_mode="host", volumes={lab.volume("notes").docker.id: "/notes"}
+    )
+
+
+@wrong("02.1", fails=OWN, hint="one option is enough")
+def the_network_of_a_sibling(lab: Lab) -> None:
+    lab.run("base", name="sibling")
+    lab.run("base", name="watcher", pid_mode="host", network="container:sibling")
+
+
+@wrong("02.1", fails=[OWN, LOOKS], hint="can enter them")
+def the_hosts_files(lab: Lab) -> None:
+    lab.run("base", name="watcher", pid_mode="host", volumes={"/": "/host"})
+
+
+@wrong("02.1", fails=LOOKS, hint="can enter them")
+def the_right_to_trace(lab: Lab) -> None:
+    lab.run("base", name="watcher", pid_mode="host", cap_add=["SYS_PTRACE"])
+
+
+@wrong("02.1", fails="it was started from the image base", hint="first argument")
+def another_image(lab: Lab) -> None:
+    lab.run("toolbox", name="watcher", pid_mode="host")
+
+
+@wrong("02.1", fails="it sees the processes of the host")
+def no_window(lab: Lab) -> None:
+    lab.run("base", name="watcher")
+
+
+@wrong("02.1", fails=["it sees the processes of the host", OWN])
+def window_to_the_network(lab: Lab) -> None:
+    lab.run("base", name="watcher", network="host")
+
+
+@wrong("02.1", fails="it sees the processes of the host")
+def window_to_the_neighbour(lab: Lab) -> None:
+    lab.run("base", name="neighbour")
+    lab.run("base", name="watcher", pid_mode="container:neighbour")
+
+
+@wrong("02.1", fails="its network, its host name and its files are its own")
+def too_many_windows(lab: Lab) -> None:
+    lab.run("base", name="watcher", pid_mode="host", network="host")
+
+
+@right("02.2")
+def counted_by_another_image(lab: Lab) -> None:
+    plan = variant("02.2")
+    for name, options in (("one", {}), ("two", plan.two), ("three", plan.three)):
+        lab.run("toolbox", "sleep 1000", name=name, **options)
+    lab.run("base", name="four")
+    answer("02.2", **{kind: str(number) for kind, number in right_counts().items()})
+
+
+@right("02.2")
+def started_twice(lab: Lab) -> None:
+    as_planned(lab)
+    lab.container("three").restart(timeout=0)
+    answer("02.2", **right_counts())
+
+
+def as_planned(lab: Lab) -> None:
+    plan = variant("02.2")
+    lab.run("base", name="one")
+    lab.run("base", name="two", **plan.two)
+    lab.run("base", name="three", **plan.three)
+
+
+def right_counts() -> dict[str, int]:
+    """By the plan: four of each kind, less one for each container that moves in somewhere."""
+    plan = variant("02.2")
+    shared = [*plan.two, *plan.three]
+    return {"net": 4 - shared.count("network"), "pid": 4 - shared.count("pid_mode"), "uts": 4}
+
+
+@wrong("02.2", fails="the three share what your variant says", hint="**variant")
+def nobody_shares(lab: Lab) -> None:
+    for name in ("one", "two", "three"):
+        lab.run("base", name=name)
+    answer("02.2", net=4, pid=4, uts=4)
+
+
+@wrong("02.2", fails="your count of uts namespaces")
+def equal_names_are_one_namespace(lab: Lab) -> None:
+    as_planned(lab)
+    answer("02.2", **{**right_counts(), "uts": 3})
+
+
+@wrong("02.2", fails=[f"your count of {kind} namespaces" for kind in ("net", "pid", "uts")])
+def forgot_the_host(lab: Lab) -> None:
+    as_planned(lab)
+    answer("02.2", **{kind: number - 1 for kind, number in right_counts().items()})
+
+
+@wrong("02.2", fails="your count of pid namespaces")
+def predicted_and_not_counted(lab: Lab) -> None:
+    as_planned(lab)
+    counts = right_counts()
+    answer("02.2", net=counts["net"], uts=counts["uts"])
+
+
+SEES = "doctor sees the processes of app"
+NETWORK = "doctor has a network of its own"
+OUT_OF_SIGHT = "the host's processes stay out of sight"
+
+
+@right("02.3")
+def with_another_server(lab: Lab) -> None:
+    code = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8000)"
+    app = lab.run("toolbox", ["python3", "-c", code], name="app")
+    app.wait_until(app.listening, what="the server", timeout=60)
+    lab.run("base", name="doctor", pid_mode="container:app", cap_drop=["ALL"])
+
+
+@right("02.3")
+def app_moves_in_with_doctor(lab: Lab) -> None:
+    lab.run("base", name="doctor", network=lab.network("ward"))
+    app = lab.run("base", "httpd -f -p 80", name="app", pid_mode="container:doctor")
+    app.wait_until(app.listening, what="the server")
+
+
+@wrong("02.3", fails="doctor cannot enter another's", hint="nsenter")
+def with_the_keys(lab: Lab) -> None:
+    lab.run("base", "httpd -f -p 80", name="app")
+    rights = ["SYS_ADMIN", "SYS_PTRACE"]
+    lab.run("toolbox", name="doctor", pid_mode="container:app", cap_add=rights)
+
+
+@wrong("02.3", fails="app serves", hint="httpd")
+def nothing_is_served(lab: Lab) -> None:
+    lab.run("base", "sleep 1000", name="app")
+    lab.run("base", name="doctor", pid_mode="container:app")
+
+
+@wrong("02.3", fails=NETWORK, hint="without `network=`")
+def app_moves_into_the_network(lab: Lab) -> None:
+    lab.run("base", name="doctor")
+    lab.run("base", "httpd -f -p 80", name="app", network="container:doctor",
+            pid_mode="container:doctor")  # fmt: skip
+
+
+@wrong("02.3", fails=SEES)
+def a_room_each(lab: Lab) -> None:
+    lab.run("base", "httpd -f -p 80", name="app")
+    lab.run("base", name="doctor")
+
+
+@wrong("02.3", fails=[SEES, NETWORK])
+def the_ordinary_sidecar(lab: Lab) -> None:
+    lab.run("base", "httpd -f -p 80", name="app")
+    lab.run("base", name="doctor", network="container:app")
+
+
+@wrong("02.3", fails=NETWORK)
+def shares_both(lab: Lab) -> None:
+    lab.run("base", "httpd -f -p 80", name="app")
+    lab.run("base", name="doctor", network="container:app", pid_mode="container:app")
+
+
+@wrong("02.3", fails=[SEES, OUT_OF_SIGHT])
+def sees_only_the_host(lab: Lab) -> None:
+    lab.run("base", "httpd -f -p 80", name="app")
+    lab.run("base", name="doctor", pid_mode="host")
+
+
+@wrong("02.3", fails="the host's processes stay out of sight")
+def both_see_the_host(lab: Lab) -> None:
+    lab.run("base", "httpd -f -p 80", name="app", pid_mode="host")
+    lab.run("base", name="doctor", pid_mode="host")
+
+
+@wrong("02.3", fails=[SEES, NETWORK, OUT_OF_SIGHT])
+def app_was_restarted(lab: Lab) -> None:
+    """The restart ends the room; doctor is killed with it."""
+    app = lab.run("base", "httpd -f -p 80", name="app")
+    doctor = lab.run("base", name="doctor", pid_mode="container:app")
+    app.restart(timeout=0)
+    doctor.wait_exit()
+
+
+ADDRESS = "lo in the network of box has your address"
+ALONE = "box has a network of its own"
+
+
+@right("02.4")
+def from_the_host(lab: Lab) -> None:
+    box = lab.run("base", name="box")
+    line = ["ip", "address", "add", f"{variant('02.4').address}/32", "dev", "lo"]
+    done = lab.engine.host.run(line, pid=box.pid, namespaces=["net"])
+    assert done.exit_code == 0, done
+
+
+@right("02.4")
+def by_a_helper_of_no_name(lab: Lab) -> None:
+    box = lab.run("base", name="box")
+    lab.engine.client.containers.run(
+        "labkit/toolbox", ["ip", "address", "add", f"{variant('02.4').address}/8", "dev", "lo"],
+        network=f"container:{box.id}", cap_add=["NET_ADMIN"], remove=True,
+    )  # fmt: skip
+
+
+def _by_a_helper(lab: Lab, *line: str) -> None:
+    lab.run("base", name="box")
+    door = lab.run("toolbox", name="door", network="container:box", cap_add=["NET_ADMIN"])
+    done = door.exec(["ip", *line])
+    assert done.exit_code == 0, done
+
+
+@wrong("02.4", fails=ADDRESS, hint="`dev lo`")
+def on_another_interface(lab: Lab) -> None:
+    _by_a_helper(lab, "address", "add", f"{variant('02.4').address}/32", "dev", "eth0")
+
+
+@wrong("02.4", fails=ADDRESS, hint="a route")
+def a_route_for_an_address(lab: Lab) -> None:
+    _by_a_helper(lab, "route", "add", "local", variant("02.4").address, "dev", "lo")
+
+
+@wrong("02.4", fails=ALONE, hint="moves in with box")
+def box_moves_in_with_a_sibling(lab: Lab) -> None:
+    sibling = lab.run("toolbox", name="sibling", cap_add=["NET_ADMIN"])
+    add_address(sibling, variant("02.4").address)
+    lab.run("base", name="box", network="container:sibling")
+
+
+def add_address(container: Container, address: str) -> None:
+    done = container.exec(f"ip address add {address}/32 dev lo")
+    assert done.exit_code == 0, done
+
+
+@wrong("02.4", fails=ADDRESS)
+def box_refuses(lab: Lab) -> None:
+    box = lab.run("base", name="box")
+    box.exec(f"ip address add {variant('02.4').address}/32 dev lo")
+
+
+@wrong("02.4", fails=ADDRESS)
+def another_door(lab: Lab) -> None:
+    lab.run("base", name="box")
+    door = lab.run("toolbox", name="door", cap_add=["NET_ADMIN"])
+    add_address(door, variant("02.4").address)
+
+
+@wrong("02.4", fails=ADDRESS)
+def another_address(lab: Lab) -> None:
+    lab.run("base", name="box")
+    door = lab.run("toolbox", name="door", network="container:box", cap_add=["NET_ADMIN"])
+    add_address(door, "10.200.0.1")
+
+
+@wrong("02.4", fails=ADDRESS)
+def box_was_restarted(lab: Lab) -> None:
+    """The address stays in the old network, with the helper."""
+    box = lab.run("base", name="box")
+    door = lab.run("toolbox", name="door", network="container:box", cap_add=["NET_ADMIN"])
+    add_address(door, variant("02.4").address)
+    box.restart(timeout=0)
+
+
+@wrong("02.4", fails="box was given no right to do it itself")
+def through_the_front(lab: Lab) -> None:
+    box = lab.run("base", name="box", cap_add=["NET_ADMIN"])
+    add_address(box, variant("02.4").address)
+
+
+@wrong("02.4", fails=[ADDRESS, ALONE])
+def box_in_the_host(lab: Lab) -> None:
+    lab.run("base", name="box", network="host")
+
+
+USER = "its first process is in a user namespace of its own"
+MAPPED = "root inside is your number outside"
+
+
+@wrong("02.5", fails=[USER, MAPPED])
+def only_another_user(lab: Lab) -> None:
+    lab.run("toolbox", name="humble", user=str(variant("02.5").uid))
+
+
+@wrong("02.5", fails="root inside is your number outside")
+def without_a_map(lab: Lab) -> None:
+    humble(lab)
+
+
+@wrong("02.5", fails="root inside is your number outside")
+def mapped_to_root(lab: Lab) -> None:
+    lab.run("toolbox", "unshare --user --map-root-user sleep infinity", name="humble", **WORKBENCH)
+
+
+@wrong("02.5", fails="root inside is your number outside")
+def mapped_the_wrong_way_round(lab: Lab) -> None:
+    write_map(humble(lab), f"{variant('02.5').uid} 0 1")
+
+
+@wrong("02.5", fails="root inside is your number outside")
+def mapped_to_the_next_one(lab: Lab) -> None:
+    write_map(humble(lab), f"0 {variant('02.5').uid + 1} 1")
+
+
+@wrong("02.5", fails=[USER, MAPPED])
+def a_child_and_not_the_first(lab: Lab) -> None:
+    lab.run("toolbox", ["sh", "-c", "unshare --user sleep 600 & wait"], name="humble", **WORKBENCH)
+
+
+@right("02.5")
+def written_from_the_host(lab: Lab) -> None:
+    made = humble(lab)
+    line = f"echo '0 {variant('02.5').uid} 1' > /proc/{made.pid}/uid_map"
+    done = lab.engine.host.run(["sh", "-c", line])
+    assert done.exit_code == 0, done
+
+
+@right("02.5")
+def a_whole_range(lab: Lab) -> None:
+    write_map(humble(lab), f"0 {variant('02.5').uid} 1000")
+
+
+def humble(lab: Lab) -> Container:
+    made = lab.run("toolbox", "unshare --user sleep infinity", name="humble", **WORKBENCH)
+    made.wait_until(lambda: made.namespaces().relation("user") == "its own", what="a new user ns")
+    return made
+
+
+def write_map(container: Container, line: str) -> None:
+    done = container.exec(["sh", "-c", f"echo {line} > /proc/1/uid_map"])
+    assert done.exit_code == 0, done

@@ -1,0 +1,138 @@
+"""What has become of a container: the states that an engine's words leave together, told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from labkit.sizes import show_size
+
+KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
+CANNOT_EXECUTE, NOT_FOUND = 126, 127  # of a shell's, and of the engine's
+TOGETHER = 5.0  # seconds in which those who are killed with a namespace's owner end after it
+
+
+class Kind(StrEnum):
+    """The conditions in which a container can be."""
+
+    CREATED = "created, and never started"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting all the time"
+    STOPPED = "stopped from outside"
+    ENDED = "ended by itself"
+    OUT_OF_MEMORY = "killed for want of memory"
+    OWNER_ENDED = "killed with the owner of its process numbers"
+    KILLED = "killed"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One container's condition, in words: what was seen, and what to do about it."""
+
+    kind: Kind
+    seen: str
+    advice: str
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has processes."""
+        return self.kind in (Kind.RUNNING, Kind.PAUSED)
+
+
+def condition_of(
+    inspected: Mapping[str, Any],
+    *,
+    name: str,
+    events: Iterable[Mapping[str, Any]] = (),
+    owner: Mapping[str, Any] | None = None,
+    last_line: str = "",
+) -> Condition:
+    """Tell the condition from what `docker inspect` says of a container, and what happened to it.
+
+    `events` are the engine's of the container, up to its end; `owner` is what is said of the
+    container whose process numbers it uses; `last_line` is the end of its log.
+    """
+    state, code = inspected["State"], int(inspected["State"].get("ExitCode") or 0)
+    again = f"`docker start {name}`, or `reset` and a new one"
+    log = f"; its log ends: {last_line}" if last_line else ""
+    restarts = int(inspected.get("RestartCount") or 0)
+    match str(state["Status"]):
+        case "created":
+            if failed := state.get("Error"):
+                return Condition(
+                    Kind.CREATED, f"made, but its start failed: {failed}", "correct its command"
+                )
+            return Condition(Kind.CREATED, "made, and never started", f"start it: {again}")
+        case "paused":
+            return Condition(
+                Kind.PAUSED, "paused: all its processes are frozen", f"`docker unpause {name}`"
+            )
+        case "running" if not state.get("Restarting"):
+            return Condition(Kind.RUNNING, "running", "")
+        case "running" | "restarting":
+            return Condition(
+                Kind.RESTARTING,
+                f"it ends, and the engine starts it again: {restarts} times so far, the last time "
+                f"with exit code {code}{log}",
+                "correct its command: a container lives as long as its first process",
+            )
+    if state.get("OOMKilled"):
+        limit = int(inspected["HostConfig"].get("Memory") or 0)
+        return Condition(
+            Kind.OUT_OF_MEMORY,
+            "killed by the kernel for want of memory"
+            + (f": it may use {show_size(limit)}" if limit else ""),
+            "let it use less, or let it have more with `memory=`",
+        )
+    if code == KILLED and owner is not None and _ended_with(state, owner):
+        return Condition(
+            Kind.OWNER_ENDED,
+            "killed: process 1 of the pid namespace it was in has ended, and with it all the rest",
+            "start it again, after the container whose process numbers it uses: it goes where that "
+            "one is now",
+        )
+    signals = [_signal(event) for event in events]
+    if any(signals):
+        return Condition(
+            Kind.STOPPED,
+            f"stopped from outside, with signal {', '.join(s for s in signals if s)}",
+            f"start it again: {again}",
+        )
+    if code == KILLED:
+        return Condition(
+            Kind.KILLED,
+            f"it ended with exit code {code}: something killed it, and not through the engine{log}",
+            f"start it again: {again}",
+        )
+    advice = "correct its command: a container lives as long as its first process"
+    if code in (CANNOT_EXECUTE, NOT_FOUND):
+        advice = "correct its command: there is no such program in the image, or it cannot be run"
+    elif code == 0:
+        advice = "its command has done its work; give it one that lasts, such as `sleep 1000`"
+    return Condition(Kind.ENDED, f"it ended by itself, with exit code {code}{log}", advice)
+
+
+def _signal(event: Mapping[str, Any]) -> str:
+    if event.get("Action", event.get("status")) != "kill":
+        return ""
+    return str(event.get("Actor", {}).get("Attributes", {}).get("signal", ""))
+
+
+def _ended_with(state: Mapping[str, Any], owner: Mapping[str, Any]) -> bool:
+    """Whether it ended when the owner's process 1 did, of this start or the one before."""
+    mine, its = ended_at(state), ended_at(owner["State"])
+    return mine is not None and its is not None and abs(mine - its) < TOGETHER
+
+
+def ended_at(state: Mapping[str, Any]) -> float | None:
+    """When it ended last, in seconds since 1970 by the engine's clock; None if it never did."""
+    text = str(state.get("FinishedAt") or "")
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found.year < 1970 else found.timestamp()  # the year 1 is Go's "never"
