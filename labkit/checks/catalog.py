@@ -30,20 +30,21 @@ def exercises_of(chapter: Path) -> list[Exercise]:
 
 def find(id: str) -> Exercise:
     """One exercise; only its chapter's checks are loaded. Raises UnknownExerciseError."""
+    wanted = str(id)  # a number without quotes is what it is taken for, and no exercise
     for chapter in course.chapters(course.course_dir()):
-        if chapter.number == id.partition(".")[0]:
+        if chapter.number == wanted.partition(".")[0]:
             found = {exercise.id: exercise for exercise in exercises_of(chapter.path)}
-            if id in found:
-                return found[id]
+            if wanted in found and wanted == id:
+                return found[wanted]
             known = ", ".join(found)
             break
     else:
         known = "chapters " + ", ".join(c.number for c in course.chapters(course.course_dir()))
     raise UnknownExerciseError(
         f"There is no exercise {id!r}.",
-        exercise=id,
+        exercise=wanted,
         seen=f"there are {known}",
-        do='write it as in "02.1"',
+        do='write it as in "02.1", in quotes',
     )
 
 

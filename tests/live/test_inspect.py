@@ -59,6 +59,8 @@ def test_one_that_has_ended_says_why(lab: Lab, evidence: Evidence) -> None:
         seen.namespaces()
     assert (raised.value.name, raised.value.exit_code) == ("over", 7)
     lab.container("over").remove()
+    assert seen.exit_code == 7  # of the moment that was looked at
+    later = inspect.Container(lab.engine, seen.id, seen.labels)
     with pytest.raises(NotFoundError) as missing:
-        _ = seen.status
+        _ = later.status
     assert (missing.value.kind, missing.value.name) == ("container", "over")

@@ -199,3 +199,16 @@ def test_io_of_several_devices() -> None:
 def test_malformed(make: Callable[[Mapping[str, str]], Any], files: dict[str, str]) -> None:
     with pytest.raises(BadValueError):
         make(files)
+
+
+def test_memory_of_programs_is_what_no_file_stands_behind() -> None:
+    assert k.program_memory("anon 100\nfile 900\nshmem 20\n") == 120
+    v1 = "cache 1\nrss 2\nshmem 3\ntotal_cache 900\ntotal_rss 100\ntotal_shmem 20\n"
+    assert k.program_memory(v1) == 120
+
+
+def test_the_limit_that_counts_is_the_lowest() -> None:
+    assert k.lowest_limit(["max\n", "41943040\n", "99999999\n"]) == 40 << 20
+    assert k.lowest_limit(["max\n"]) is None
+    assert k.lowest_limit(["9223372036854771712\n"]) is None
+    assert k.lowest_limit([]) is None

@@ -3,7 +3,11 @@ from __future__ import annotations
 import pytest
 
 from labkit.errors import BadValueError
-from labkit.kernel import parse_listening, parse_local_addresses
+from labkit.kernel import (
+    parse_interface_addresses,
+    parse_listening,
+    parse_local_addresses,
+)
 
 # Of a container in which BusyBox's httpd listens on port 80, Linux 6.18.
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
@@ -53,3 +57,36 @@ def test_addresses_are_not_networks() -> None:
 def test_malformed() -> None:
     with pytest.raises(BadValueError, match="net/tcp"):
         parse_listening(HEAD + "nonsense\n")
+
+
+BOTH_4 = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0B00007F:8A1D 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
+   1: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2
+"""
+BOTH_6 = """\
+  sl  local_address                         remote_address                        st
+   0: 00000000000000000000000001000000:0051 00000000000000000000000000000000:0000 0A
+   1: 0000000000000000FFFF00000100007F:0052 00000000000000000000000000000000:0000 0A
+   2: 00000000000000000000000000000000:0053 00000000000000000000000000000000:0000 0A
+"""
+
+
+def test_what_listens_on_loopback_alone_can_be_left_out() -> None:
+    assert parse_listening(BOTH_4) == {35357, 80}
+    assert parse_listening(BOTH_4, loopback=False) == {80}
+    assert parse_listening(BOTH_6) == {81, 82, 83}
+    assert parse_listening(BOTH_6, loopback=False) == {83}
+
+
+def test_addresses_by_interface_as_iproute_and_busybox_print_them() -> None:
+    shown = (
+        "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever\n"
+        "1: lo    inet 10.1.2.3/32 scope global lo\\       valid_lft forever\n"
+        "7: eth0@if8    inet 172.17.0.2/16 brd 172.17.255.255 scope global eth0\\ valid_lft\n"
+    )
+    assert parse_interface_addresses(shown) == {
+        "lo": {"127.0.0.1", "10.1.2.3"},
+        "eth0": {"172.17.0.2"},
+    }
+    assert parse_interface_addresses("") == {}
