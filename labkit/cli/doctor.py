@@ -50,6 +50,7 @@ class Diagnosis:
     engine: dict[str, Any] | None = None
     tried: list[str] = field(default_factory=list)  # what was tried and did not work
     host: str | None = None  # how the engine's processes are seen
+    room: int | None = None  # how many more containers fit, where that is known
     images: dict[str, bool] = field(default_factory=dict)  # whether each is there
     vm: dict[str, str] = field(default_factory=dict)  # the micro-VM that could be had
     problems: list[dict[str, str]] = field(default_factory=list)  # what, seen, do
@@ -144,6 +145,7 @@ def _host(engine: Engine, found: Diagnosis) -> None:
         found.problem(err)
         return
     found.host = f"{host.how}, {len(kinds)} kinds of namespaces"
+    found.room = engine.room()
     if not isinstance(host, LocalHost):
         engine.close()
 
@@ -186,6 +188,9 @@ def _show(found: Diagnosis) -> None:
         ]
     if found.host:
         rows.append(("host is seen", found.host))
+    if found.room is not None:
+        small = "which need little themselves; `labkit engine start --memory MIB` makes more room"
+        rows.append(("room for", f"{found.room} containers more, {small}"))
     rows += [
         (f"image {name}", "there" if there else "missing") for name, there in found.images.items()
     ]

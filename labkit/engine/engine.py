@@ -224,6 +224,10 @@ class Engine(Tabular):
         A machine of somebody else's is theirs to watch.
         """
 
+    def room(self) -> int | None:
+        """How many more containers fit; None where that is not ours to say."""
+        return None
+
     def close(self) -> None:
         """Let go of the clients and of the probe, if there are any; the engine goes on."""
         if "host" in self.__dict__:
