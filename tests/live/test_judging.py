@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from other import OtherEngine
 
 from labkit import check, labels
 from labkit.authoring.attempts import learner
@@ -182,3 +186,29 @@ def test_an_answer_of_another_name_is_refused(novice: Lab) -> None:
 
     with pytest.raises(BadValueError, match="no answer inisde"):
         answer("00.2", inisde=1)
+
+
+def test_an_engine_that_hangs_costs_nothing_and_not_much_time(
+    other_engine: OtherEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labkit.checks.look.PATIENCE", 1.5)
+    daemon = next(one for one in other_engine.processes() if one.name() == "dockerd")
+    engine, exercise = other_engine.engine, catalog.find("00.1")
+
+    def seen(*_: object) -> Evidence:
+        session = labels.session()
+        return Evidence(Look(engine, Memory()), session=session, answers={}, variant={})
+
+    with Lab(engine=engine) as lab:
+        lab.run("base", "sleep 1000", name="first")
+        os.kill(daemon.pid, signal.SIGSTOP)
+        try:
+            begin = time.monotonic()
+            report = exercise.judge(seen(), again=seen)
+            assert time.monotonic() - begin < 10
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+        assert (report.outcome, report.earned) == (Outcome.NOT_JUDGED, 0)
+        assert "did not answer in time" in report.advice
+        # As soon as it answers again, it is judged.
+        assert exercise.judge(seen(), again=seen).outcome is Outcome.PASSED

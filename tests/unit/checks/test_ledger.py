@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.checks.ledger import Ledger, Standing
+from labkit.checks.ledger import Ledger, Standing, student
 from labkit.checks.outcome import Finding, Outcome, Report, Result
 from labkit.errors import BadValueError, LabError
 
@@ -78,3 +78,29 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     with pytest.raises(LabError, match=r"progress\.db"):
         Ledger(path).standings()
+
+
+def test_on_a_hub_everybody_has_a_name_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABKIT_STUDENT", raising=False)
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    assert student() == "ada"
+    monkeypatch.setenv("LABKIT_STUDENT", "s-17")  # an instructor says it
+    assert student() == "s-17"
+    monkeypatch.delenv("LABKIT_STUDENT")
+    monkeypatch.setenv("JUPYTERHUB_USER", "")
+    assert student()
+
+
+def test_another_librarys_whole_number_is_one(ledger: Ledger) -> None:
+    class Counted:
+        def __index__(self) -> int:
+            return 42
+
+    ledger.record_answers("s", "00.2", {"outside": Counted()})
+    assert ledger.answers("s", "00.2") == {"outside": 42}
+
+
+def test_what_could_not_be_judged_is_not_remembered(ledger: Ledger) -> None:
+    nothing = (Result("c", 1, Finding(False, "", "not seen")),)
+    ledger.record(Report("02.1", "Title", Outcome.NOT_JUDGED, nothing, "wait"))
+    assert ledger.standings() == {}
