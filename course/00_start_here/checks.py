@@ -1,6 +1,6 @@
 """How the exercises of chapter 00 are judged."""
 
-from labkit.checks import Evidence, Exercise, Finding, parse_size, show_size
+from labkit.checks import Evidence, Exercise, Finding, made_from, parse_size, show_size
 from labkit.inspect import ConditionKind, read_process
 
 stays = Exercise(
@@ -31,13 +31,7 @@ def _(see: Evidence) -> Finding:
 
 @stays.criterion("it was started from the image base", guard=True)
 def _(see: Evidence) -> Finding:
-    first, base = see.container("first"), see.lab_image("base")
-    return Finding(
-        passed=first.image_id == base.id,
-        expected=f"the image {base.name}",
-        observed=first.inspect()["Config"]["Image"],
-        hint='the image is the first argument: `lab.run("base", ...)`',
-    )
+    return made_from(see, "first", "base")
 
 
 numbers = Exercise(

@@ -4,20 +4,27 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from labkit.checks import HOST, Evidence, Exercise, Finding
-from labkit.inspect import IdMap, Namespaces, NewExec, read_interface_addresses
+from labkit.checks import HOST, Evidence, Exercise, Finding, made_from
+from labkit.inspect import IdMap, Namespaces, read_interface_addresses
 
 # With these in the host's pid namespace, or in another's, its walls are none: capabilities(7).
 KEYS = frozenset({"cap_sys_admin", "cap_sys_ptrace"})
 
 
-def keys(new: NewExec) -> list[str]:
-    """What of the rights and things that a new program gets opens the walls around it."""
-    if new.is_privileged:
-        return ["all rights and devices (`privileged`)"]
-    found = [name.removeprefix("cap_").upper() for name in sorted(new.capabilities & KEYS)]
+def no_keys(see: Evidence, name: str, why: str) -> Finding:
+    """A container whose new programs get what those of any container get."""
+    new = see.container(name).new_exec()
+    found = [one.removeprefix("cap_").upper() for one in sorted(new.capabilities & KEYS)]
     found += [f"the host's folder {folder}" for folder in new.folders]
-    return found + [f"the device {device}" for device in new.devices]
+    found += [f"the device {device}" for device in new.devices]
+    if new.is_privileged:
+        found = ["all rights and devices (`privileged`)"]
+    return Finding(
+        passed=not found,
+        expected="the rights and the devices of any container",
+        observed=f"a new program in it gets {', '.join(found)}",
+        hint=f"with that, {why}: `reset` it, and start it without",
+    )
 
 
 # --- 02.1 ------------------------------------------------------------------------------------
@@ -68,25 +75,12 @@ def _(see: Evidence) -> Finding:
 
 @window.criterion("it may look, and no more", guard=True)
 def _(see: Evidence) -> Finding:
-    found = keys(see.container("watcher").new_exec())
-    return Finding(
-        passed=not found,
-        expected="the rights and the devices of any container",
-        observed=f"a new program in it gets {', '.join(found)}",
-        hint="with that, whoever sees the host's processes can enter them: `reset` it, and start "
-        "it without",
-    )
+    return no_keys(see, "watcher", "whoever sees the host's processes can enter them")
 
 
 @window.criterion("it was started from the image base", guard=True)
 def _(see: Evidence) -> Finding:
-    watcher, base = see.container("watcher"), see.lab_image("base")
-    return Finding(
-        passed=watcher.image_id == base.id,
-        expected=f"the image {base.name}",
-        observed=watcher.inspect()["Config"]["Image"],
-        hint='the image is the first argument: `lab.run("base", ...)`',
-    )
+    return made_from(see, "watcher", "base")
 
 
 # --- 02.2 ------------------------------------------------------------------------------------
@@ -216,14 +210,7 @@ def _(see: Evidence) -> Finding:
 
 @doctor.criterion("doctor cannot enter another's", guard=True)
 def _(see: Evidence) -> Finding:
-    found = keys(see.container("doctor").new_exec())
-    return Finding(
-        passed=not found,
-        expected="the rights and the devices of any container",
-        observed=f"a new program in it gets {', '.join(found)}",
-        hint="with that it can walk into the network of app, `nsenter` is enough: `reset` it, and "
-        "start it without",
-    )
+    return no_keys(see, "doctor", "it can walk into the network of app, `nsenter` is enough")
 
 
 @doctor.criterion("the host's processes stay out of sight", guard=True)
@@ -274,26 +261,22 @@ def _(see: Evidence) -> Finding:
     wanted, box = see.variant["address"], see.container("box")
     found = read_interface_addresses(see.host, box.pid)
     has = sorted(f"{address} on {name}" for name, all in found.items() for address in all)
-    elsewhere = [
-        one.name
-        for one in see.containers()
-        if one.name != "box" and one.condition().is_up and wanted in one.local_addresses()
-    ]
-    if any(wanted in addresses for addresses in found.values()):
-        hint = "that is the address, on another interface: take `dev lo`"
-    elif wanted in box.local_addresses():
-        hint = (
-            "a route to an address makes it local, and gives it to no interface: `ip address add`"
-        )
-    elif elsewhere:
-        hint = f"it is in the network of {elsewhere[0]}, which is not that of box: compare `net`"
-    else:
-        hint = "a process that has NET_ADMIN must run `ip address add` in the net namespace of box"
+
+    def diagnose() -> str:
+        if any(wanted in addresses for addresses in found.values()):
+            return "that is the address, on another interface: take `dev lo`"
+        if wanted in box.local_addresses():
+            return "a route makes an address local, and gives it to no interface: `ip address add`"
+        for one in see.containers():
+            if one.condition().is_up and wanted in one.local_addresses():
+                return f"it is in the network of {one.name}, which is not that of box: see `net`"
+        return "a process that has NET_ADMIN must run `ip address add` in the net namespace of box"
+
     return Finding(
         passed=wanted in found.get("lo", ()),
         expected=f"{wanted} on lo",
         observed=", ".join(has) or "no address",
-        hint=hint,
+        diagnose=diagnose,
     )
 
 

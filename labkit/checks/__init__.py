@@ -10,6 +10,7 @@ from labkit.checks import catalog
 from labkit.checks.begin_again import reset
 from labkit.checks.evidence import HOST, Evidence
 from labkit.checks.exercise import Exercise
+from labkit.checks.findings import made_from
 from labkit.checks.ledger import Ledger, student
 from labkit.checks.look import DEADLINE, Look, Memory
 from labkit.checks.outcome import Finding, Outcome, Report
@@ -30,6 +31,7 @@ __all__ = [
     "answer",
     "check",
     "hint",
+    "made_from",
     "parse_size",
     "progress",
     "reset",

@@ -186,10 +186,7 @@ class Exercise:
             how = f'give the number itself: `answer("{self.id}", {err.name}=4242)`'
             finding = Finding(False, err.wanted, observed, how)
         except ContainerExitedError as err:
-            condition = evidence.container(err.name).condition()
-            finding = Finding(
-                False, f"{err.name} is running", f"{err.name}: {condition.seen}", condition.advice
-            )
+            finding = _ended(evidence, err)
         except (ProcessGoneError, NotFoundError) as err:
             if not last or isinstance(err, ImageNotFoundError):
                 raise
@@ -230,6 +227,16 @@ def _both(was: _Seen, now: _Seen) -> _Seen:
     return now
 
 
+def _ended(evidence: Evidence, err: ContainerExitedError) -> Finding:
+    """A container that ought to run, and what has become of it."""
+    try:
+        condition = evidence.container(err.name).condition()
+    except (LabError, MissingError):  # it was removed meanwhile
+        return Finding(False, f"{err.name} is running", err.what, err.do)
+    seen = f"{err.name}: {condition.seen}"
+    return Finding(False, f"{err.name} is running", seen, condition.advice)
+
+
 def _identities(evidence: Evidence) -> dict[str, tuple[str, int, int]]:
     """The first processes of the containers that were looked at."""
     found = {}
@@ -243,7 +250,8 @@ def _identities(evidence: Evidence) -> dict[str, tuple[str, int, int]]:
 def _pauses(lasts: float) -> list[float]:
     """Seconds before each further look: nobody can guess them."""
     draw = secrets.SystemRandom()
-    moments = [*sorted(draw.uniform(0, lasts) for _ in range(LOOKS - 1)), lasts]
+    last = draw.uniform(0.7, 1) * lasts
+    moments = [*sorted(draw.uniform(0, last) for _ in range(LOOKS - 1)), last]
     return [end - begin for begin, end in zip([0.0, *moments], moments, strict=False)]
 
 

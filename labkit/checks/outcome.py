@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass
 from enum import StrEnum
 
 from labkit import palette
+from labkit.errors import LabError
 
 
 class Outcome(StrEnum):
@@ -27,8 +29,11 @@ class Finding:
     expected: str
     observed: str
     hint: str = ""  # what to try, given what was observed
+    diagnose: InitVar[Callable[[], str] | None] = None  # makes the hint, and only after a failure
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, diagnose: Callable[[], str] | None) -> None:
+        if diagnose is not None and not self.passed:
+            object.__setattr__(self, "hint", _told(diagnose))
         # A learner's program chooses what it is called, and need not choose text.
         for name in ("expected", "observed", "hint"):
             text: str = getattr(self, name)
@@ -107,6 +112,14 @@ class Report:
             parts += [_result_html(result) for result in self.results]
         style = f"border-left:4px solid {colour};padding:0.4em 1em;text-align:left"
         return f'<div style="{style}">{"".join(parts)}</div>'
+
+
+def _told(diagnose: Callable[[], str]) -> str:
+    """A diagnosis that cannot be made spoils no judgement."""
+    try:
+        return diagnose()
+    except (LabError, LookupError):
+        return "check again"
 
 
 def _mark(result: Result) -> str:
