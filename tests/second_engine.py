@@ -15,7 +15,9 @@ from labkit.engine.vm import MicroVM
 ROOT = Path(__file__).parents[1]
 PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--durations=15"]
 # The others run on the same engine in `tests/desktop`, seen through the probe.
-LIVE = ("exec", "inspect", "instruments", "readers")
+LIVE = ("exec", "inspect", "instruments", "judging", "readers")
+# What is judged by files of a control group, whose versions have others.
+BY_CGROUP = "00.3 or 01.2-megabytes or beside_files or in_a_file_in_memory or 01.4-paused"
 SOLUTIONS = """
 import sys
 from pathlib import Path
@@ -54,6 +56,10 @@ class SecondEngine:
         """
         files = [f"tests/live/test_{name}.py" for name in LIVE]
         return self._run(*PYTEST, "-m", "not root", *files)
+
+    def attempts(self) -> str:
+        """What pytest says of attempts that are judged by a control group."""
+        return self._run(*PYTEST, "-k", BY_CGROUP, "tests/course/test_exercises.py")
 
     def chapter(self) -> str:
         """What nbval says of a chapter."""

@@ -12,6 +12,11 @@ def test_the_live_tests(second_engine: SecondEngine) -> None:
     assert passed(second_engine.live()) >= 80
 
 
+@pytest.mark.timeout(600)
+def test_attempts_are_judged_the_same_on_cgroup_v2(second_engine: SecondEngine) -> None:
+    assert passed(second_engine.attempts()) >= 12
+
+
 @pytest.mark.timeout(900)
 def test_the_chapter_prints_on_cgroup_v2_what_is_stored(second_engine: SecondEngine) -> None:
     assert passed(second_engine.chapter()) > 20
