@@ -55,6 +55,12 @@ def as_a_text(lab: Lab) -> None:
     answer("01.1", pid="the second", parent=None)
 
 
+@wrong("01.1", fails="the number of your program on the host", hint="command`")
+def without_the_crowd(lab: Lab) -> None:
+    crowd = lab.run("base", ["sleep", str(variant("01.1").seconds)], name="crowd")
+    answer("01.1", pid=crowd.pid, parent=read_process(lab.engine.host, crowd.pid).ppid)
+
+
 @wrong("01.1", fails="the number of your program on the host")
 def its_number_inside(lab: Lab) -> None:
     crowd, process = _crowd(lab)
@@ -193,6 +199,29 @@ def a_handler_that_does_nothing_much(lab: Lab) -> None:
     )
 
 
+@right("01.3")
+def heard_by_another_thread(lab: Lab) -> None:
+    listen = (
+        "import threading\n"
+        "threading.Thread(target=lambda: time.sleep(1e6), daemon=True).start()\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))"
+    )
+    code = PROGRAM.format(variant("01.3").signal, listen)
+    lab.run("toolbox", ["python3", "-c", code], name="hears").wait_log("ready", timeout=60)
+
+
+@wrong("01.3", fails=[YOURS, TERM], hint="run on")
+def paused_and_deaf(lab: Lab) -> None:
+    in_python(lab)
+    lab.container("hears").pause()
+
+
+@wrong("01.3", fails=[YOURS, TERM], hint="no `init`")
+def behind_an_init(lab: Lab) -> None:
+    script = f"trap : {variant('01.3').signal} TERM; echo ready; while :; do sleep 99 & wait; done"
+    lab.run("base", ["sh", "-c", script], name="hears", init=True).wait_log("ready")
+
+
 @wrong("01.3", fails=[YOURS, TERM], hint="let it through")
 def handled_and_blocked(lab: Lab) -> None:
     block = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))"
@@ -250,6 +279,16 @@ def the_second_by_exec(lab: Lab) -> None:
     asleep = lab.run("toolbox", "sleep 1000", name="asleep")
     asleep.docker.exec_run(["/bin/sleep", str(variant("01.4").seconds)], detach=True)
     asleep.wait_until(lambda: len(asleep.processes()) == 2, what="the second program")
+    lab.engine.host.kill(asleep.pid, signal="STOP")
+
+
+@wrong("01.4", fails="your second program goes on", hint="in the background")
+def another_program_called_sleep(lab: Lab) -> None:
+    code = "import os, sys; os.execv('/bin/sh', ['sleep', sys.argv[1]])"
+    busy = f"echo 'while :; do read -t 9 x </dev/zero; done' >/{variant('01.4').seconds}"
+    line = f'{busy}; python3 -c "{code}" /{variant("01.4").seconds} & echo ready; wait'
+    asleep = lab.run("toolbox", ["sh", "-c", line], name="asleep")
+    asleep.wait_log("ready", timeout=60)
     lab.engine.host.kill(asleep.pid, signal="STOP")
 
 

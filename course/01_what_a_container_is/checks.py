@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import permutations
 from typing import Any
 
 from labkit.checks import Evidence, Exercise, Finding, show_size
-from labkit.inspect import ConditionKind, Container, Process, read_process, read_signals
+from labkit.inspect import (
+    ConditionKind,
+    Container,
+    Process,
+    read_blocked,
+    read_process,
+    read_signals,
+)
 
 MIB = 1 << 20
+SLEEPERS = ("sleep", "busybox", "coreutils")  # the programs that are called sleep
 OVERHEAD = 16 * MIB  # what an interpreter may take beside the memory that was asked for
 # Linux's numbers (signal(7), x86 and ARM): the learner's own system may have others.
 SIGNALS = {"HUP": 1, "USR1": 10, "USR2": 12, "TERM": 15}
@@ -25,7 +34,12 @@ def _three_sleeps(draw: random.Random) -> dict[str, Any]:
 
 def _sleeping(container: Container, seconds: int) -> list[Process]:
     """The container's processes that run `sleep SECONDS`, by whatever path it was called."""
-    return [p for p in container.processes() if _words(p) == ("sleep", str(seconds))]
+    return [
+        process
+        for process in container.processes()
+        # The kernel names it by its file; its words are its own choice.
+        if process.comm in SLEEPERS and _words(process) == ("sleep", str(seconds))
+    ]
 
 
 def _words(process: Process) -> tuple[str, ...]:
@@ -54,9 +68,15 @@ def _(see: Evidence) -> Finding:
     crowd, seconds = see.container("crowd"), see.variant["seconds"]
     expected = f"the host's number for `sleep {seconds}` in crowd"
     live = _sleeping(crowd, seconds)
-    if not live:
+    asked = [int(number) for number in re.findall(r"sleep (\d+)", see.variant["command"][-1])]
+    if missing := [number for number in asked if not _sleeping(crowd, number)]:
         running = ", ".join(" ".join(p.cmdline) for p in crowd.processes())
-        return Finding(False, expected, running, 'start crowd with `variant("01.1").command`')
+        return Finding(
+            passed=False,
+            expected=f"{expected}, among the others of your command",
+            observed=f"no `sleep {missing[0]}`; what runs is {running}",
+            hint='start crowd with `variant("01.1").command`',
+        )
     given = see.number("pid")
     other = next((p for p in crowd.processes() if p.pid == given), None)
     if given in {p.inside_pid for p in live}:
@@ -106,12 +126,14 @@ heavy = Exercise(
 
 @heavy.criterion("a process of heavy has it in memory of its own", points=2)
 def _(see: Evidence) -> Finding:
-    held = max((p.own_bytes or 0 for p in see.container("heavy").processes()), default=0)
-    wanted = see.variant["mebibytes"] * MIB
+    heavy = see.container("heavy")
+    held = max((p.own_bytes or 0 for p in heavy.processes()), default=0)
+    charged, wanted = heavy.cgroup().program_memory(), see.variant["mebibytes"] * MIB
     return Finding(
-        passed=held >= wanted,
+        passed=held >= wanted and charged >= wanted,
         expected=f"a process with at least {show_size(wanted)}",
-        observed=f"the largest has {show_size(held)}",
+        observed=f"the largest has {show_size(held)}"
+        + (f", of which its group pays for {show_size(charged)}" if charged < held else ""),
         hint="one MiB is 2**20 bytes, and not a million"
         if held >= wanted * 0.95
         else "memory counts when something is written to it, and files do not: let one program "
@@ -147,22 +169,24 @@ hears = Exercise(
 
 def _handles(see: Evidence, signal: str) -> Finding:
     """Whether the first process of hears has a handler for a signal, and gets it (signal(7))."""
-    pid = see.container("hears").pid
-    signals, number = read_signals(see.host, pid), SIGNALS[signal]
-    caught, blocked = number in signals.caught, number in signals.blocked
-    program = " ".join(read_process(see.host, pid).cmdline[:2])
-    if blocked:
+    hears = see.container("hears")
+    first, condition = read_process(see.host, hears.pid), hears.condition()
+    signals, number = read_signals(see.host, first.pid), SIGNALS[signal]
+    program, deaf = " ".join(first.cmdline[:2]), True
+    if condition.kind is ConditionKind.PAUSED or first.state in "Tt":
+        how, hint = "stands still, and hears nothing", f"let it run on. {condition.advice}".strip()
+    elif number in read_blocked(see.host, first.pid):
         how, hint = "blocks it: it is never told", "let it through: a blocked signal waits for ever"
     elif number in signals.ignored:
         how, hint = "ignores it", "an empty handler, `trap ''`, means to ignore: name a command"
     else:
-        how = "has none"
+        how, deaf = "has none", number not in signals.caught
         hint = (
-            "it must be the first process that handles it, not a child of it; and a program "
-            "that has only just started may not have come that far: check again"
+            "the first process itself must handle it: no child of it, and no `init` before it. A "
+            "program that has only just started may not have come that far: then check again"
         )
     return Finding(
-        passed=caught and not blocked,
+        passed=not deaf,
         expected=f"a handler for {signal} in the first process",
         observed=f"`{program}` {how}",
         hint=hint,

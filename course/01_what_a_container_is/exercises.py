@@ -53,8 +53,8 @@ check("01.1")
 # Start a container named `heavy`, from any image, whose program holds
 # `variant("01.2").mebibytes` MiB of memory and keeps it. The kernel is asked twice: what the
 # largest process has for itself, and what the programs of its control group have together. Neither
-# counts files. Up to 16 MiB more are forgiven: a language's own machinery has a weight too. It is
-# looked at for some seconds.
+# counts files on a disk. Up to 16 MiB more are forgiven: a language's own machinery has a weight
+# too. It is looked at for some seconds.
 
 # %%
 variant("01.2")

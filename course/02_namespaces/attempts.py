@@ -46,6 +46,23 @@ def the_right_to_trace(lab: Lab) -> None:
     lab.run("base", name="watcher", pid_mode="host", cap_add=["SYS_PTRACE"])
 
 
+@wrong("02.1", fails=[OWN, LOOKS], hint="can enter them")
+def the_hosts_files_by_a_volume(lab: Lab) -> None:
+    root = {"type": "none", "o": "bind", "device": "/"}
+    volume = lab.volume("root", driver_opts=root)
+    lab.run("base", name="watcher", pid_mode="host", volumes={volume.docker.id: "/host"})
+
+
+@wrong("02.1", fails=LOOKS, hint="can enter them")
+def the_right_to_read_all(lab: Lab) -> None:
+    lab.run("base", name="watcher", pid_mode="host", cap_add=["DAC_READ_SEARCH"])
+
+
+@wrong("02.1", fails=LOOKS, hint="can enter them")
+def a_rule_for_all_devices(lab: Lab) -> None:
+    lab.run("base", name="watcher", pid_mode="host", device_cgroup_rules=["a *:* rwm"])
+
+
 @wrong("02.1", fails="it was started from the image base", hint="first argument")
 def another_image(lab: Lab) -> None:
     lab.run("toolbox", name="watcher", pid_mode="host")
@@ -103,6 +120,15 @@ def right_counts() -> dict[str, int]:
 
 
 @wrong("02.2", fails="the three share what your variant says", hint="**variant")
+def a_plan_of_my_own(lab: Lab) -> None:
+    plan = variant("02.2")
+    lab.run("base", name="one", uts_mode="host")
+    lab.run("base", name="two", **plan.two)
+    lab.run("base", name="three", **plan.three)
+    answer("02.2", **{**right_counts(), "uts": 3})
+
+
+@wrong("02.2", fails="the three share what your variant says", hint="**variant")
 def nobody_shares(lab: Lab) -> None:
     for name in ("one", "two", "three"):
         lab.run("base", name=name)
@@ -153,6 +179,22 @@ def with_the_keys(lab: Lab) -> None:
     lab.run("base", "httpd -f -p 80", name="app")
     rights = ["SYS_ADMIN", "SYS_PTRACE"]
     lab.run("toolbox", name="doctor", pid_mode="container:app", cap_add=rights)
+
+
+@wrong("02.3", fails="app serves", hint="httpd")
+def a_neighbour_serves(lab: Lab) -> None:
+    app = lab.run("base", "sleep 1000", name="app")
+    lab.run("base", "httpd -f -p 80", name="side", network="container:app")
+    app.wait_until(app.listening, what="the server")
+    lab.run("base", name="doctor", pid_mode="container:app")
+
+
+@wrong("02.3", fails="app serves", hint="run on")
+def app_stands_still(lab: Lab) -> None:
+    app = lab.run("base", "httpd -f -p 80", name="app")
+    lab.run("base", name="doctor", pid_mode="container:app")
+    app.wait_until(app.served, what="the server")
+    app.pause()
 
 
 @wrong("02.3", fails="app serves", hint="httpd")
@@ -228,6 +270,21 @@ def by_a_helper_of_no_name(lab: Lab) -> None:
     )  # fmt: skip
 
 
+@right("02.4")
+def a_chain_of_guests(lab: Lab) -> None:
+    from_the_host(lab)
+    lab.run("base", name="door", network="container:box")
+    lab.run("base", name="more", network="container:door")
+    lab.container("door").restart(timeout=0)
+
+
+@wrong("02.4", fails="box was given no right to do it itself", hint="without options")
+def a_very_special_box(lab: Lab) -> None:
+    box = lab.run("base", name="box", pid_mode="host", volumes={"/": "/host"})
+    line = ["ip", "address", "add", f"{variant('02.4').address}/32", "dev", "lo"]
+    assert lab.engine.host.run(line, pid=box.pid, namespaces=["net"]).exit_code == 0
+
+
 def _by_a_helper(lab: Lab, *line: str) -> None:
     lab.run("base", name="box")
     door = lab.run("toolbox", name="door", network="container:box", cap_add=["NET_ADMIN"])
@@ -240,7 +297,7 @@ def on_another_interface(lab: Lab) -> None:
     _by_a_helper(lab, "address", "add", f"{variant('02.4').address}/32", "dev", "eth0")
 
 
-@wrong("02.4", fails=ADDRESS, hint="a route")
+@wrong("02.4", fails=ADDRESS, hint="no interface has it")
 def a_route_for_an_address(lab: Lab) -> None:
     _by_a_helper(lab, "route", "add", "local", variant("02.4").address, "dev", "lo")
 
@@ -316,7 +373,7 @@ def mapped_to_root(lab: Lab) -> None:
     lab.run("toolbox", "unshare --user --map-root-user sleep infinity", name="humble", **WORKBENCH)
 
 
-@wrong("02.5", fails="root inside is your number outside")
+@wrong("02.5", fails="root inside is your number outside", hint="once")
 def mapped_the_wrong_way_round(lab: Lab) -> None:
     write_map(humble(lab), f"{variant('02.5').uid} 0 1")
 

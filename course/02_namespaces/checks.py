@@ -5,20 +5,12 @@ from random import Random
 from typing import Any
 
 from labkit.checks import HOST, Evidence, Exercise, Finding, made_from
-from labkit.inspect import IdMap, Namespaces, read_interface_addresses
-
-# With these in the host's pid namespace, or in another's, its walls are none: capabilities(7).
-KEYS = frozenset({"cap_sys_admin", "cap_sys_ptrace"})
+from labkit.inspect import ConditionKind, IdMap, Namespaces, read_interface_addresses
 
 
 def no_keys(see: Evidence, name: str, why: str) -> Finding:
     """A container whose new programs get what those of any container get."""
-    new = see.container(name).new_exec()
-    found = [one.removeprefix("cap_").upper() for one in sorted(new.capabilities & KEYS)]
-    found += [f"the host's folder {folder}" for folder in new.folders]
-    found += [f"the device {device}" for device in new.devices]
-    if new.is_privileged:
-        found = ["all rights and devices (`privileged`)"]
+    found = see.container(name).new_exec().beyond
     return Finding(
         passed=not found,
         expected="the rights and the devices of any container",
@@ -118,7 +110,7 @@ def planned(plan: Mapping[str, Mapping[str, str]], kind: str) -> dict[str, str]:
     """Whose namespace of this kind each of the four is in, by the variant."""
     owner = {name: name for name in ("host", "one", "two", "three")}
     for name in ("two", "three"):
-        if whom := plan[name].get(OPTION[kind]):
+        if whom := plan[name].get(OPTION.get(kind, "")):
             owner[name] = owner[whom.removeprefix("container:")]
     return owner
 
@@ -126,7 +118,7 @@ def planned(plan: Mapping[str, Mapping[str, str]], kind: str) -> dict[str, str]:
 @rooms.criterion("the three share what your variant says")
 def _(see: Evidence) -> Finding:
     live, wrong = members(see), []
-    for kind in OPTION:
+    for kind in (*OPTION, "uts"):
         owner = planned(see.variant, kind)
         for a, b in (("two", "one"), ("three", "two"), ("three", "one"), ("one", "host"),
                      ("two", "host"), ("three", "host")):  # fmt: skip
@@ -227,12 +219,21 @@ def _(see: Evidence) -> Finding:
 
 @doctor.criterion("app serves", guard=True)
 def _(see: Evidence) -> Finding:
-    ports = see.container("app").listening(loopback=False)  # where the engine's name server is
+    app, still = see.container("app"), set("Tt")
+    condition, ports = app.condition(), app.served()
+    stands = condition.kind is ConditionKind.PAUSED or any(
+        p.state in still for p in app.processes()
+    )
+    if ports and stands:
+        observed, hint = "its program stands still", f"let it run on. {condition.advice}".strip()
+    else:
+        observed = "no process of app listens on a TCP port"
+        hint = "start app with a server as its command: `httpd -f -p 80` will do"
     return Finding(
-        passed=bool(ports),
+        passed=bool(ports) and not stands,
         expected="a program of app that listens on a TCP port",
-        observed="nothing listens there",
-        hint="start app with a server as its command: `httpd -f -p 80` will do",
+        observed=observed,
+        hint=hint,
     )
 
 
@@ -266,7 +267,7 @@ def _(see: Evidence) -> Finding:
         if any(wanted in addresses for addresses in found.values()):
             return "that is the address, on another interface: take `dev lo`"
         if wanted in box.local_addresses():
-            return "a route makes an address local, and gives it to no interface: `ip address add`"
+            return "it is local there, and no interface has it: `ip address add ADDRESS/32 dev lo`"
         for one in see.containers():
             if one.condition().is_up and wanted in one.local_addresses():
                 return f"it is in the network of {one.name}, which is not that of box: see `net`"
@@ -282,13 +283,14 @@ def _(see: Evidence) -> Finding:
 
 @door.criterion("box was given no right to do it itself", guard=True)
 def _(see: Evidence) -> Finding:
-    new = see.container("box").new_exec()
-    found = [name for name in ("cap_net_admin", *sorted(KEYS)) if name in new.capabilities]
+    found = list(see.container("box").new_exec().beyond)
+    found += [f"the {kind} namespace of the host" for kind in ("pid", "ipc", "uts")
+              if HOST in see.sharing("box", kind)]  # fmt: skip
     return Finding(
         passed=not found,
-        expected="no NET_ADMIN for a new program in box, and no key to others",
-        observed=f"it gets {', '.join(name.removeprefix('cap_').upper() for name in found)}",
-        hint="start box without `cap_add`; let somebody else who has it walk in",
+        expected="nothing for a new program in box that not any container gets",
+        observed=f"it gets {', '.join(found)}",
+        hint="start box without options; let somebody else who has the right walk in",
     )
 
 
@@ -336,8 +338,11 @@ def _(see: Evidence) -> Finding:
 def _(see: Evidence) -> Finding:
     uids: IdMap = see.container("humble").id_maps()[0]
     root, wanted = uids.to_outside(0), see.variant["uid"]
-    if root is None:
-        observed, hint = "0 is not mapped at all", f"write `0 {wanted} 1` into /proc/1/uid_map"
+    if root is None and not uids.ranges:
+        observed, hint = "no map was written", f"write `0 {wanted} 1` into /proc/1/uid_map"
+    elif root is None:
+        observed = "0 is not mapped at all"
+        hint = f"a map can be written once: `reset`, and write `0 {wanted} 1`, inside first"
     elif uids.is_identity:
         observed, hint = "0 is 0: root outside too", "give it a user namespace, and a map, first"
     else:

@@ -63,10 +63,10 @@ check("02.2")
 # %% [markdown]
 # ## 02.3 A doctor who may look and not listen
 #
-# Start a server in a container named `app` (`httpd -f -p 80` will do), and beside it a container
-# named `doctor` that sees the processes of `app`, but has a network of its own: it must not be able
-# to listen in, nor to walk into the network of `app` with rights that it does not need. The
-# processes of the host are none of its business either.
+# Start a TCP server in a container named `app` (`httpd -f -p 80` will do), and beside it a
+# container named `doctor` that sees the processes of `app`, but has a network of its own: it must
+# not be able to listen in, nor to walk into the network of `app` with rights that it does not need.
+# The processes of the host are none of its business either.
 
 # %% exercise="02.3"
 ### BEGIN SOLUTION

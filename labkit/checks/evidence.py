@@ -175,19 +175,22 @@ class Evidence:
         others = self._all_running()
         pids = [int(one["State"]["Pid"]) for one in others]
         seen = read_namespaces_of(self.host, pids, may_end=pids)  # they share nothing any more
+        inside = [
+            one
+            for one in others
+            if one["Id"] != mine.id
+            and (space := seen.get(int(one["State"]["Pid"]))) is not None
+            and _readable(space, one["Name"]).get(kind) == own
+        ]
         guests = {mine.id}
-        for one in _by_age(others):
-            space = seen.get(int(one["State"]["Pid"]))
-            if one["Id"] in guests or space is None:
-                continue
-            if _readable(space, one["Name"]).get(kind) != own:
-                continue
-            mode = str(one["HostConfig"].get(MODES.get(kind, "")) or "")
-            if mode.partition(":")[2] in guests:
-                guests.add(one["Id"])
-            else:
-                found.append(labels.name_of(one["Config"].get("Labels")) or one["Name"].strip("/"))
-        return found
+        # A guest may have guests, who stay when it is started again.
+        for _ in inside:
+            guests |= {one["Id"] for one in inside if _host_of(one, kind) in guests}
+        return found + [
+            labels.name_of(one["Config"].get("Labels")) or str(one["Name"]).strip("/")
+            for one in inside
+            if one["Id"] not in guests
+        ]
 
     # --- inside ----------------------------------------------------------------------------------
 
@@ -213,9 +216,10 @@ class Evidence:
         return {"label": wanted}
 
 
-def _by_age(containers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first that started first: a guest comes after its host."""
-    return sorted(containers, key=lambda one: str(one["State"]["StartedAt"]))
+def _host_of(container: Mapping[str, Any], kind: str) -> str:
+    """The container with whom this one moved in, by its id."""
+    mode = str(container["HostConfig"].get(MODES.get(kind, "")) or "")
+    return mode.partition(":")[2]
 
 
 def _readable(found: Namespaces, whose: str) -> Namespaces:

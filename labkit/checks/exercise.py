@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import reprlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -182,7 +183,7 @@ class Exercise:
             expected = f"{article} {err.kind} {err.name!r}"
             finding = Finding(False, expected, "there is none", how)
         except WrongTypeError as err:
-            observed = f"your answer, {err.given!r}, is {_kind(err.given)}"
+            observed = f"your answer, {reprlib.repr(err.given)}, is {_kind(err.given)}"
             how = f'give the number itself: `answer("{self.id}", {err.name}=4242)`'
             finding = Finding(False, err.wanted, observed, how)
         except ContainerExitedError as err:

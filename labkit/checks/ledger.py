@@ -54,7 +54,7 @@ class Ledger:
                 (session, exercise, name, json.dumps(v, default=_plain))
                 for name, v in answers.items()
             ]
-        except (TypeError, ValueError) as err:
+        except (TypeError, ValueError, RecursionError) as err:
             raise BadValueError(
                 "An answer must be a plain value: a number, a text, or a list of them.",
                 seen=str(err),

@@ -25,11 +25,12 @@ from labkit.inspect.namespaces import (
 from labkit.inspect.network import Network
 from labkit.inspect.new_exec import NewExec
 from labkit.inspect.processes import ProcessTable, read_process, read_processes
-from labkit.inspect.signals import read_signals
+from labkit.inspect.signals import read_blocked, read_signals
 from labkit.inspect.sockets import (
     read_interface_addresses,
     read_listening,
     read_local_addresses,
+    read_served,
 )
 from labkit.inspect.source import Source
 from labkit.inspect.volume import Volume
@@ -57,6 +58,7 @@ __all__ = [
     "Source",
     "Usage",
     "Volume",
+    "read_blocked",
     "read_capabilities",
     "read_executable",
     "read_id_maps",
@@ -69,5 +71,6 @@ __all__ = [
     "read_namespaces_of",
     "read_process",
     "read_processes",
+    "read_served",
     "read_signals",
 ]

@@ -57,7 +57,8 @@ def condition_of(
     container whose process numbers it uses; `last_line` is the end of its log.
     """
     state, code = inspected["State"], int(inspected["State"].get("ExitCode") or 0)
-    again = f"`docker start {name}`, or `reset` and a new one"
+    on_engine = str(inspected.get("Name") or name).lstrip("/")
+    again = f"`docker start {on_engine}`, or `reset` and a new one"
     log = f"; its log ends: {last_line}" if last_line else ""
     restarts = int(inspected.get("RestartCount") or 0)
     match str(state["Status"]):
@@ -69,7 +70,7 @@ def condition_of(
             return Condition(Kind.CREATED, "made, and never started", f"start it: {again}")
         case "paused":
             return Condition(
-                Kind.PAUSED, "paused: all its processes are frozen", f"`docker unpause {name}`"
+                Kind.PAUSED, "paused: all its processes are frozen", f"`docker unpause {on_engine}`"
             )
         case "running" if not state.get("Restarting"):
             return Condition(Kind.RUNNING, "running", "")

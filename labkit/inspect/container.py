@@ -17,7 +17,7 @@ from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
 from labkit.inspect.new_exec import NewExec, new_exec_of
 from labkit.inspect.processes import ProcessTable, read_processes
 from labkit.inspect.signals import read_signals
-from labkit.inspect.sockets import read_listening, read_local_addresses
+from labkit.inspect.sockets import read_listening, read_local_addresses, read_served
 from labkit.kernel import CapabilitySets, IdMap, SignalSets
 from labkit.sdk import translated
 from labkit.sizes import show_size
@@ -97,7 +97,11 @@ class Container:
 
     def new_exec(self) -> NewExec:
         """What a new program in it gets. Shell: `docker exec NAME grep Cap /proc/self/status`."""
-        return new_exec_of(self.inspect())
+        seen, api = self.inspect(), self.engine.client.api
+        named = [one["Name"] for one in seen.get("Mounts") or () if one.get("Type") == "volume"]
+        with self._doing("find the volumes of"):
+            volumes = [api.inspect_volume(name) for name in named]
+        return new_exec_of(seen, volumes=volumes)
 
     def logs(self, *, tail: int | None = None) -> str:
         """What it has printed, stdout and stderr. Shell: `docker logs`."""
@@ -167,12 +171,13 @@ class Container:
             name=self.name, processes=tuple(p for pid, p in sorted(found.items()) if pid in members)
         )
 
-    def listening(self, *, loopback: bool = True) -> frozenset[int]:
-        """The TCP ports on which something in its network listens, on loopback too or elsewhere.
+    def listening(self) -> frozenset[int]:
+        """The TCP ports on which something in its network listens. Shell: `ss -tln`."""
+        return read_listening(self.engine.host, self.pid)
 
-        Shell: `ss -tln`.
-        """
-        return read_listening(self.engine.host, self.pid, loopback=loopback)
+    def served(self) -> frozenset[int]:
+        """The TCP ports on which a process of its own listens. Shell: `ss -tlnp`."""
+        return read_served(self.engine.host, [process.pid for process in self.processes()])
 
     def local_addresses(self) -> frozenset[str]:
         """The IPv4 addresses of the network it is in, lo's too. Shell: `ip -4 address`."""

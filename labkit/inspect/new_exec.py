@@ -26,14 +26,31 @@ class NewExec:
     capabilities: frozenset[str]  # at most: a user other than root has them only to pass on
     is_privileged: bool  # all devices and capabilities, and no filters
     folders: tuple[str, ...]  # of the host, mounted in it
-    devices: tuple[str, ...]  # of the host, given to it
+    devices: tuple[str, ...]  # of the host, given to it, by path or by a rule
     has_engine_socket: bool  # whoever has it can do all that the engine can
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """In words, what of it is more than any container gets that was started without options."""
+        if self.is_privileged:
+            return ("all rights and devices (`privileged`)",)
+        rights = sorted(self.capabilities - DEFAULT)
+        return (
+            *(name.removeprefix("cap_").upper() for name in rights),
+            *(f"the host's folder {folder}" for folder in self.folders),
+            *(f"the device {device}" for device in self.devices),
+        )
 
 
 def new_exec_of(
-    inspected: Mapping[str, Any], *, sockets: Iterable[str] = ENGINE_SOCKETS
+    inspected: Mapping[str, Any],
+    *,
+    volumes: Iterable[Mapping[str, Any]] = (),
+    sockets: Iterable[str] = ENGINE_SOCKETS,
 ) -> NewExec:
-    """Tell it from what `docker inspect` says; `sockets` is where the engine listens on its host.
+    """Tell it from what `docker inspect` says of it, and of its volumes.
+
+    `sockets` is where the engine listens on its host.
 
     Shell: `docker exec NAME grep Cap /proc/self/status`. Source: docker-run(1), --cap-add.
     """
@@ -42,11 +59,18 @@ def new_exec_of(
     folders = tuple(
         str(one["Source"]) for one in inspected.get("Mounts") or () if one.get("Type") == "bind"
     )
+    # A local volume may be anything that mount(8) can mount, a folder of the host's too.
+    options = [one.get("Options") or {} for one in volumes]
+    folders += tuple(str(one["device"]) for one in options if one.get("device"))
     return NewExec(
         capabilities=frozenset(CAPABILITIES) if privileged else _capabilities(inspected),
         is_privileged=privileged,
         folders=folders,
-        devices=tuple(str(one["PathOnHost"]) for one in host.get("Devices") or ()),
+        devices=(
+            *(str(one["PathOnHost"]) for one in host.get("Devices") or ()),
+            *(f"rule {rule!r}" for rule in host.get("DeviceCgroupRules") or ()),
+            *(f"request {one.get('Driver')!r}" for one in host.get("DeviceRequests") or ()),
+        ),
         has_engine_socket=any(
             f"{socket}/".startswith(folder.rstrip("/") + "/")
             for folder in folders

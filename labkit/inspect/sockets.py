@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from labkit.host import Host
-from labkit.kernel import parse_interface_addresses, parse_listening, parse_local_addresses
+from labkit.kernel import (
+    parse_interface_addresses,
+    parse_listening,
+    parse_listening_sockets,
+    parse_local_addresses,
+)
 
 
-def read_listening(host: Host, pid: int, *, loopback: bool = True) -> frozenset[int]:
-    """The TCP ports on which something listens there, on loopback too or elsewhere alone.
+def read_listening(host: Host, pid: int) -> frozenset[int]:
+    """The TCP ports on which something listens there. Shell: `nsenter -t PID -n ss -tln`."""
+    texts = host.read_many(_tables(pid))
+    return frozenset[int]().union(*map(parse_listening, texts.values()))
 
-    Shell: `nsenter -t PID -n ss -tln`.
+
+def read_served(host: Host, pids: Iterable[int]) -> frozenset[int]:
+    """The TCP ports on which one of these processes itself listens. Shell: `ss -tlnp`.
+
+    Raises ProcessGoneError, HostPermissionError.
     """
-    texts = host.read_many([f"/proc/{pid}/net/{name}" for name in ("tcp", "tcp6")])
-    found = (parse_listening(text, loopback=loopback) for text in texts.values())
-    return frozenset[int]().union(*found)
+    found = set()
+    for pid in pids:
+        ports: dict[str, int] = {}
+        for text in host.read_many(_tables(pid)).values():
+            known = parse_listening_sockets(text)
+            ports |= {f"socket:[{inode}]": port for inode, port in known.items()}
+        names = host.list(f"/proc/{pid}/fd") if ports else []
+        links = host.ask([{"op": "link", "path": f"/proc/{pid}/fd/{name}"} for name in names])
+        found |= {ports[link["value"]] for link in links if link.get("value") in ports}
+    return frozenset(found)
+
+
+def _tables(pid: int) -> list[str]:
+    return [f"/proc/{pid}/net/{name}" for name in ("tcp", "tcp6")]
 
 
 def read_interface_addresses(host: Host, pid: int) -> dict[str, frozenset[str]]:

@@ -45,6 +45,7 @@ from labkit.kernel.signals import SignalSets, parse_signal_sets
 from labkit.kernel.sockets import (
     parse_interface_addresses,
     parse_listening,
+    parse_listening_sockets,
     parse_local_addresses,
 )
 
@@ -93,6 +94,7 @@ __all__ = [
     "parse_id_map",
     "parse_interface_addresses",
     "parse_listening",
+    "parse_listening_sockets",
     "parse_local_addresses",
     "parse_mask",
     "parse_mountinfo",

@@ -6,6 +6,7 @@ from labkit.errors import BadValueError
 from labkit.kernel import (
     parse_interface_addresses,
     parse_listening,
+    parse_listening_sockets,
     parse_local_addresses,
 )
 
@@ -72,11 +73,9 @@ BOTH_6 = """\
 """
 
 
-def test_what_listens_on_loopback_alone_can_be_left_out() -> None:
-    assert parse_listening(BOTH_4) == {35357, 80}
-    assert parse_listening(BOTH_4, loopback=False) == {80}
-    assert parse_listening(BOTH_6) == {81, 82, 83}
-    assert parse_listening(BOTH_6, loopback=False) == {83}
+def test_each_listening_socket_by_its_number() -> None:
+    assert parse_listening_sockets(BOTH_4) == {1: 35357, 2: 80}
+    assert parse_listening(BOTH_6) == {81, 82, 83}  # a table without numbers is one all the same
 
 
 def test_addresses_by_interface_as_iproute_and_busybox_print_them() -> None:
