@@ -16,7 +16,9 @@ from labkit.errors import NoRoomError
 from labkit.host import GuestHost, Host
 
 PER_CONTAINER = 9 << 20  # bytes that the engine itself needs for one: its shim
-ROOM_LEFT = 64 << 20  # below it the kernel reads programs from the disk again and again
+# Below it the kernel reads programs from the disk again and again; and a start takes some 40 MiB
+# for a moment, for which it would kill what a learner runs.
+ROOM_LEFT = 96 << 20
 
 Tell = Callable[[str, float | None], None]
 

@@ -20,7 +20,10 @@ from labkit.engine.publishing import PublishWarning
 from labkit.lab import Lab
 from labkit.waiting import wait_until
 
-OURS, THEIRS = "198.18.77.1", "198.18.77.2"  # RFC 2544: nobody's
+# RFC 2544: nobody's. Another worker may run a test of these at the same time: it draws its own.
+CABLE = f"198.18.{128 + secrets.randbelow(128)}.{{}}"
+FIRST = 4 * secrets.randbelow(64)
+OURS, THEIRS = CABLE.format(FIRST + 1), CABLE.format(FIRST + 2)
 RELAY = """
 import select, socket, socketserver, sys
 where, port, target = sys.argv[1], int(sys.argv[2]), sys.argv[3]

@@ -10,6 +10,7 @@ import pytest
 
 from labkit import Lab
 from labkit.engine import VmEngine
+from labkit.engine.virtual import PER_CONTAINER, ROOM_LEFT
 from labkit.engine.vm import MicroVM
 from labkit.errors import NoRoomError
 from labkit.lab import Container
@@ -103,16 +104,18 @@ def test_a_full_machine_refuses_one_more_and_stays_quick(
     with Lab(engine=engine) as lab:
         before = engine.room()
         assert before > 20
-        # What programs want is left for them; here one has taken nearly all of it. Not more: from
-        # there on a kernel without swap reads the same pages of its programs again and again.
-        eat = f"head -c {(before - 6) * 9 << 20} /dev/zero >/dev/shm/x; echo fed; sleep infinity"
-        lab.run("base", ["sh", "-c", eat], name="eater", shm_size="1g").wait_log("fed", timeout=60)
+        # What programs want is left for them; here one has taken nearly all of it, at once: a
+        # kernel without swap that is filled slowly reads its programs' pages again and again.
+        size = before * PER_CONTAINER - (4 << 20)
+        eat = f"fallocate -l {size} /dev/shm/x && echo fed && sleep infinity"
+        eater = lab.run("base", ["sh", "-c", eat], name="eater", shm_size="2g")
+        eater.wait_log("fed", timeout=60)
         deadline = time.monotonic() + 60
         with pytest.raises(NoRoomError) as raised:
             while time.monotonic() < deadline:
                 lab.run("base", "sleep infinity")
         assert "--memory" in raised.value.do
-        assert 0 < raised.value.available < 64 << 20
+        assert 0 < raised.value.available < ROOM_LEFT
         begin = time.monotonic()
         engine.client.containers.list()
         assert time.monotonic() - begin < 5
