@@ -232,7 +232,7 @@ def _ended(evidence: Evidence, err: ContainerExitedError) -> Finding:
     """A container that ought to run, and what has become of it."""
     try:
         condition = evidence.container(err.name).condition()
-    except (LabError, MissingError):  # it was removed meanwhile
+    except (LabError, LookupError):  # it was removed meanwhile
         return Finding(False, f"{err.name} is running", err.what, err.do)
     seen = f"{err.name}: {condition.seen}"
     return Finding(False, f"{err.name} is running", seen, condition.advice)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from labkit.engine import Engine
-from labkit.errors import LookTimeoutError
+from labkit.errors import LabError, LookTimeoutError
 from labkit.host import Host, RememberedHost
 from labkit.inspect import Source
 
@@ -94,7 +94,7 @@ class _Api:
             key = json.dumps([name, words, options], sort_keys=True)
             if key not in self._answers:
                 if self._api is None:
-                    raise KeyError(key)
+                    raise LabError("This was not asked when the look was recorded.", seen=key)
                 self._in_time()
                 try:
                     answer = getattr(self._api(), name)(*words, **options)

@@ -6,9 +6,20 @@ from collections import Counter
 
 import pytest
 
-from labkit import Lab, check, course
+from labkit import Lab, check, course, labels
 from labkit.authoring.attempts import Attempt, attempts_of, tried
-from labkit.checks import Exercise, Outcome, catalog, progress, reset
+from labkit.checks import (
+    Evidence,
+    Exercise,
+    Look,
+    Memory,
+    Outcome,
+    Report,
+    catalog,
+    progress,
+    reset,
+)
+from labkit.checks.ledger import Ledger, student
 
 CHAPTERS = course.chapters(course.course_dir())
 EXERCISES = list(catalog.exercises().values())
@@ -35,6 +46,30 @@ def test_the_solution_passes_and_reset_takes_it_back(exercise: Exercise, lab: La
     assert f"{report.earned} of {report.possible}" in repr(progress())
     reset(exercise.id)
     assert check(exercise.id).outcome is Outcome.NOT_ATTEMPTED
+
+
+@every_exercise
+def test_what_was_seen_of_a_solution_is_judged_again_without_an_engine(
+    exercise: Exercise, lab: Lab
+) -> None:
+    SOLUTIONS[exercise.id].act(lab)
+    memory, session = Memory(), labels.session()
+    answers, own = Ledger().answers(session, exercise.id), exercise.variant(student())
+
+    def seen(look: Look) -> Report:
+        evidence = Evidence(look, session=session, answers=answers, variant=own)
+        return exercise.judge(evidence, again=lambda one: one)  # the same moment
+
+    live = seen(Look(lab.engine, memory))
+    again = seen(Look(None, Memory.load(memory.dump())))
+    assert live.outcome is again.outcome is Outcome.PASSED, live
+    assert live.results == again.results
+    # The container's engine answers otherwise, and the judgement follows: it is made of the look.
+    changed = Memory.load(memory.dump().replace('"Running": true', '"Running": false'))
+    for answer in changed.engine.values():
+        if isinstance(answer, dict) and "State" in answer:
+            answer["State"] |= {"Status": "exited", "Pid": 0}
+    assert seen(Look(None, changed)).outcome is Outcome.INCORRECT
 
 
 @pytest.mark.parametrize("attempt", OTHERS, ids=lambda one: f"{one.exercise}-{one.name}")

@@ -212,3 +212,30 @@ def test_an_engine_that_hangs_costs_nothing_and_not_much_time(
         assert "did not answer in time" in report.advice
         # As soon as it answers again, it is judged.
         assert exercise.judge(seen(), again=seen).outcome is Outcome.PASSED
+
+
+def test_an_engine_that_is_killed_and_comes_back_between_two_looks(
+    other_engine: OtherEngine,
+) -> None:
+    exercise = catalog.find("00.1")
+
+    def seen(_: object = None) -> Evidence:
+        look = Look(other_engine.engine, Memory())
+        return Evidence(look, session=labels.session(), answers={}, variant={})
+
+    def gone(_: object) -> Evidence:
+        os.kill(other_engine.pid, signal.SIGKILL)
+        return seen()
+
+    def back(_: object) -> Evidence:
+        other_engine.start()
+        return seen()
+
+    with Lab(engine=other_engine.engine) as lab:
+        lab.run("base", "sleep 1000", name="first")
+        report = exercise.judge(seen(), again=gone)
+        assert (report.outcome, report.earned) == (Outcome.NOT_JUDGED, 0)
+        # Its container did not outlive it: what was running is not, and that is said.
+        report = exercise.judge(back(None), again=seen)
+        assert (report.outcome, report.earned) == (Outcome.INCORRECT, 0)
+        assert "first is running" in report.failed[0]
