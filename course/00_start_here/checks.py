@@ -27,7 +27,7 @@ def _(see: Evidence) -> Finding:
         return Finding(
             passed=condition.kind is ConditionKind.RUNNING,
             expected="running",
-            observed=condition.seen,
+            observed=condition.told,
             hint=condition.advice,
         )
     # Somebody may have killed it once; one that ends all the time is never up for long.

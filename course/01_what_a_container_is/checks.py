@@ -224,7 +224,7 @@ def _(see: Evidence) -> Finding:
     return Finding(
         passed=condition.kind is ConditionKind.RUNNING,
         expected="running",
-        observed=condition.seen,
+        observed=condition.told,
         hint=f"{condition.advice}; leave the engine out, and tell the process"
         if paused
         else f"it has to live: STOP stops a process, KILL ends it; {condition.advice}",

@@ -234,7 +234,7 @@ def _ended(evidence: Evidence, err: ContainerExitedError) -> Finding:
         condition = evidence.container(err.name).condition()
     except (LabError, LookupError):  # it was removed meanwhile
         return Finding(False, f"{err.name} is running", err.what, err.do)
-    seen = f"{err.name}: {condition.seen}"
+    seen = f"{err.name}: {condition.told}"
     return Finding(False, f"{err.name} is running", seen, condition.advice)
 
 

@@ -12,6 +12,7 @@ from labkit.sizes import show_size
 
 KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # of a shell's, and of the engine's
+OWN_END = "correct its command: a container lives as long as its first process"
 TOGETHER = 5.0  # seconds in which those who are killed with a namespace's owner end after it
 
 
@@ -36,6 +37,12 @@ class Condition:
     kind: Kind
     seen: str
     advice: str
+    last_line: str = ""  # the end of its log
+
+    @property
+    def told(self) -> str:
+        """What was seen, with its last words."""
+        return f"{self.seen}; its log ends: {self.last_line}" if self.last_line else self.seen
 
     @property
     def is_up(self) -> bool:
@@ -59,7 +66,6 @@ def condition_of(
     state, code = inspected["State"], int(inspected["State"].get("ExitCode") or 0)
     on_engine = str(inspected.get("Name") or name).lstrip("/")
     again = f"`docker start {on_engine}`, or `reset` and a new one"
-    log = f"; its log ends: {last_line}" if last_line else ""
     restarts = int(inspected.get("RestartCount") or 0)
     match str(state["Status"]):
         case "created":
@@ -78,43 +84,45 @@ def condition_of(
             return Condition(
                 Kind.RESTARTING,
                 f"it ends, and the engine starts it again: {restarts} times so far, the last time "
-                f"with exit code {code}{log}",
-                "correct its command: a container lives as long as its first process",
+                f"with exit code {code}",
+                OWN_END,
+                last_line,
             )
+    limit = int(inspected["HostConfig"].get("Memory") or 0)
+    may_use = f"; it may use {show_size(limit)} of memory" if limit else ""
+    signals = ", ".join(filter(None, map(_signal, events)))
     if state.get("OOMKilled"):
-        limit = int(inspected["HostConfig"].get("Memory") or 0)
-        return Condition(
-            Kind.OUT_OF_MEMORY,
-            "killed by the kernel for want of memory"
-            + (f": it may use {show_size(limit)}" if limit else ""),
-            "let it use less, or let it have more with `memory=`",
-        )
-    if code == KILLED and owner is not None and _ended_with(state, owner):
-        return Condition(
-            Kind.OWNER_ENDED,
-            "killed: process 1 of the pid namespace it was in has ended, and with it all the rest",
-            "start it again, after the container whose process numbers it uses: it goes where that "
-            "one is now",
-        )
-    signals = [_signal(event) for event in events]
-    if any(signals):
-        return Condition(
+        kind, seen = Kind.OUT_OF_MEMORY, f"killed by the kernel for want of memory{may_use}"
+        advice = "let it use less, or let it have more with `memory=`"
+    elif signals:
+        kind, seen = (
             Kind.STOPPED,
-            f"stopped from outside, with signal {', '.join(s for s in signals if s)}",
-            f"start it again: {again}",
+            f"it ended with exit code {code}, after signal {signals} was sent",
         )
-    if code == KILLED:
-        return Condition(
-            Kind.KILLED,
-            f"it ended with exit code {code}: something killed it, and not through the engine{log}",
-            f"start it again: {again}",
+        advice = f"start it again: {again}"
+    elif code == KILLED and owner is not None and _ended_with(state, owner):
+        kind = Kind.OWNER_ENDED
+        seen = (
+            "killed: process 1 of the pid namespace it was in has ended, and with it all the rest"
         )
-    advice = "correct its command: a container lives as long as its first process"
-    if code in (CANNOT_EXECUTE, NOT_FOUND):
-        advice = "correct its command: there is no such program in the image, or it cannot be run"
-    elif code == 0:
-        advice = "its command has done its work; give it one that lasts, such as `sleep 1000`"
-    return Condition(Kind.ENDED, f"it ended by itself, with exit code {code}{log}", advice)
+        advice = (
+            "start it again, after the container whose process numbers it uses: it goes where that "
+            "one is now"
+        )
+    elif code == KILLED:
+        # One death in a hundred for want of memory is not told as one by Engine 20.10.
+        kind = Kind.KILLED
+        seen = (
+            f"it ended with exit code {code}, as SIGKILL leaves it; the engine sent none{may_use}"
+        )
+        advice = f"start it again: {again}"
+    else:
+        kind, seen, advice = Kind.ENDED, f"it ended by itself, with exit code {code}", OWN_END
+        if code in (CANNOT_EXECUTE, NOT_FOUND):
+            advice = "correct its command: the image has no such program, or it cannot be run"
+        elif code == 0:
+            advice = "its command has done its work; give it one that lasts, such as `sleep 1000`"
+    return Condition(kind, seen, advice, last_line)
 
 
 def _signal(event: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from labkit import labels
 from labkit.errors import BadValueError, ContainerExitedError, LabError, NotFoundError
 from labkit.inspect.capabilities import read_capabilities
 from labkit.inspect.cgroup import Cgroup
-from labkit.inspect.condition import KILLED, Condition, condition_of, ended_at
+from labkit.inspect.condition import Condition, condition_of, ended_at
 from labkit.inspect.idmaps import read_id_maps
 from labkit.inspect.mounts import MountTable, read_mounts
 from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
@@ -20,7 +20,6 @@ from labkit.inspect.signals import read_signals
 from labkit.inspect.sockets import read_listening, read_local_addresses, read_served
 from labkit.kernel import CapabilitySets, IdMap, SignalSets
 from labkit.sdk import translated
-from labkit.sizes import show_size
 
 if TYPE_CHECKING:
     from labkit.inspect.source import Source
@@ -246,20 +245,12 @@ class Container:
             return f"[{err.seen}]"
 
     def _exited(self, why: str) -> ContainerExitedError:
-        seen = self.inspect()
-        state = seen["State"]
-        code, tail = int(state["ExitCode"]), self._tail()
-        memory = int(seen["HostConfig"].get("Memory") or 0)
-        oom = ""
-        if state.get("OOMKilled"):
-            oom = ", killed by the kernel for want of memory"
-        elif code == KILLED and memory:  # one such death in a hundred escapes Engine 20.10
-            oom = f", killed; it may use {show_size(memory)} of memory"
+        state, condition, tail = self.inspect()["State"], self.condition(), self._tail()
         return ContainerExitedError(
             f"The container {self.name!r} is not running: {why}.",
             name=self.name,
-            exit_code=code,
+            exit_code=int(state["ExitCode"]),
             logs=tail,
-            seen=f"status {state['Status']}, exit code {code}{oom}; its log ends:\n{tail.rstrip()}",
-            do="correct its command; a container lives as long as its first process",
+            seen=f"status {state['Status']}: {condition.seen}; its log ends:\n{tail.rstrip()}",
+            do=condition.advice,
         )

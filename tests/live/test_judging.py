@@ -82,7 +82,7 @@ def test_limits_and_memory_of_programs_against_the_files(lab: Lab) -> None:
     reader = lab.run("base", ["sh", "-c", filled], name="reader")
     reader.wait_log("read")
     group = reader.cgroup()
-    assert group.memory_limit() is None or group.memory_limit() != 40 << 20
+    assert group.memory_limit() is None
     assert group.program_memory() < 10 << 20 < group.memory().current
 
 
@@ -90,7 +90,7 @@ def test_who_shares_is_asked_of_every_container_on_the_engine(
     lab: Lab, engine: Engine, evidence: Evidence
 ) -> None:
     lab.run("base", name="alone")
-    owner = lab.run("base", name="owner")
+    lab.run("base", name="owner")
     lab.run("base", name="guest", network="container:owner")
     lab.run("base", name="guests-guest", network="container:guest")
     lab.run("base", name="hosts", network="host")
@@ -99,7 +99,6 @@ def test_who_shares_is_asked_of_every_container_on_the_engine(
     assert evidence.sharing("guest", "net") == ["owner"]
     assert evidence.sharing("hosts", "net")[0] == HOST
     assert HOST in evidence.sharing("alone", "user")
-    assert evidence.namespaces("owner") == evidence.namespaces(HOST) or owner.pid
 
 
 def test_what_became_of_containers_is_told_apart(lab: Lab) -> None:
@@ -112,7 +111,7 @@ def test_what_became_of_containers_is_told_apart(lab: Lab) -> None:
     ended.wait_exit()
     condition = ended.condition()
     assert condition.kind is ConditionKind.ENDED
-    assert "exit code 3" in condition.seen and "so long" in condition.seen
+    assert "exit code 3" in condition.seen and condition.last_line == "so long"
     silent = lab.run("base", "false", name="silent", log_config={"Type": "none"})
     silent.wait_exit()
     assert silent.condition().kind is ConditionKind.ENDED
