@@ -17,6 +17,7 @@ SESSION = "labkit.session"  # the notebook's: what its checks look at
 OWNER = "labkit.owner"  # the process that made it: see `owner`
 PROBE = "labkit.probe"  # on the helper container that looks at the engine's host
 NAME = "labkit.name"  # the learner's own name for the object
+REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")  # of one part: OCI distribution
 NAME_RULE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,40}")
 
 
@@ -40,6 +41,18 @@ def engine_name(lab: str, name: str) -> str:
     return f"labkit-{lab}-{name}"
 
 
+def image_prefix(lab: str) -> str:
+    """With this the engine's names of a lab's own images begin."""
+    return f"labkit-{lab}/"
+
+
+def image_name(lab: str, name: str) -> str:
+    """The name of an image that a lab builds; what cannot be a repository is a tag."""
+    if REPOSITORY.fullmatch(name):
+        return f"{image_prefix(lab)}{name}:latest"
+    return f"labkit-{lab}:{name}"
+
+
 def labels_of(lab: str, name: str) -> dict[str, str]:
     """The labels of an object of this lab."""
     return {LAB: lab, SESSION: session(), NAME: name, OWNER: this_process()}
@@ -55,6 +68,19 @@ def checked_name(name: str) -> str:
             do="use letters, digits, '_', '.' and '-', at most 41, a letter or digit first",
         )
     return name
+
+
+def shown_name(on_engine: str, labels: Mapping[str, Any] | None) -> str:
+    """The learner's own name of an object: a container may have been renamed since its making.
+
+    Who has no name of ours has the engine's.
+    """
+    found = labels or {}
+    name = on_engine.removeprefix("/")
+    own = engine_name(str(found.get(LAB, "")), "")
+    if LAB in found and name.startswith(own):
+        return name.removeprefix(own)
+    return str(found.get(NAME) or name)
 
 
 def name_of(labels: Mapping[str, Any] | None) -> str:

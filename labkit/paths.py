@@ -24,6 +24,11 @@ def home() -> Path:
     return Path(data) / "labkit"
 
 
+def sockets() -> Path:
+    """The folder of the labs' sockets, which nobody but its owner may enter."""
+    return home() / f"labs-{os.geteuid()}"
+
+
 def cache() -> Path:
     """The folder of what can be made again: `$LABKIT_CACHE`, /var/cache/labkit or the user's own.
 

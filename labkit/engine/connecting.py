@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labkit.engine import discovery
 from labkit.engine.discovery import Attempt
+from labkit.engine.endpoint import chosen_environ
 from labkit.engine.engine import Engine
 from labkit.engine.private import INSTALL, PrivateEngine
 from labkit.engine.virtual import VmEngine, start_vm
@@ -46,7 +47,8 @@ def connect(*, kind: str | None = None) -> Engine:
         raise BadValueError(
             "There is no such kind of engine.", seen=wanted, do=f"one of {', '.join(KINDS)}"
         )
-    key = (wanted, *(os.environ.get(name, "") for name in ("DOCKER_HOST", "LABKIT_HOME")))
+    host = chosen_environ().get("DOCKER_HOST", "")
+    key = (wanted, host, os.environ.get("LABKIT_HOME", ""))
     engine = _connected.get(key)
     if engine is None or not engine.answers():
         if engine is not None:
@@ -58,7 +60,7 @@ def connect(*, kind: str | None = None) -> Engine:
 def _connect(wanted: str) -> Engine:
     tried: list[Attempt] = []
     private = PrivateEngine()
-    host = os.environ.get("DOCKER_HOST")
+    host = chosen_environ().get("DOCKER_HOST")
     # `labkit engine env` gives out the address of an engine of ours: it stays that engine.
     if wanted != "docker" and host == private.endpoint.url:
         wanted = "private"

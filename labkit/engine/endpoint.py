@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT = 60  # seconds without a byte before a request is given up
 POOL_SIZE = 32  # connections kept, so that threads do not wait for one another
+VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH")
+SOCKET = "LABKIT_SOCKET"  # the lab's socket, to which DOCKER_HOST leads
+ITSELF = "LABKIT_ITSELF_"  # before what those variables were: labkit talks to the engine itself
+
+
+def chosen_environ() -> dict[str, str]:
+    """The variables by which somebody has chosen an engine, a lab's socket apart."""
+    environ, before = os.environ, ""
+    if environ.get("DOCKER_HOST") and environ["DOCKER_HOST"] == environ.get(SOCKET):
+        before = ITSELF
+    return {name: environ[before + name] for name in VARIABLES if environ.get(before + name)}
 
 
 @dataclass(frozen=True)
@@ -24,11 +35,12 @@ class Endpoint:
     @classmethod
     def from_environ(cls) -> Endpoint | None:
         """What DOCKER_HOST and DOCKER_CERT_PATH name, or None if DOCKER_HOST is not set."""
-        url = os.environ.get("DOCKER_HOST")
+        chosen = chosen_environ()
+        url = chosen.get("DOCKER_HOST")
         if not url:
             return None
-        wants_tls = os.environ.get("DOCKER_TLS_VERIFY") or os.environ.get("DOCKER_TLS")
-        certs = os.environ.get("DOCKER_CERT_PATH") or str(Path("~/.docker").expanduser())
+        wants_tls = chosen.get("DOCKER_TLS_VERIFY") or chosen.get("DOCKER_TLS")
+        certs = chosen.get("DOCKER_CERT_PATH") or str(Path("~/.docker").expanduser())
         return cls(url, certs if wants_tls else None)
 
     def environ(self) -> dict[str, str]:

@@ -80,6 +80,20 @@ def holdings(
     yield [
         Holding("image", one["Id"], one["Labels"] or {}, _image_removal(api, one)) for one in images
     ]
+    if label.startswith(f"{labels.LAB}="):
+        yield _names_of_images(api, label.partition("=")[2])
+
+
+def _names_of_images(api: Any, lab: str) -> list[Holding]:
+    """The names that a lab gave to images which are not its own: `docker tag`."""
+    prefix = labels.image_prefix(lab)
+    with translated("list images"):
+        found = [tag for one in api.images() for tag in one["RepoTags"] or ()]
+    return [
+        Holding("image", tag, {labels.NAME: tag.removeprefix(prefix)},
+                _removal(api.remove_image, tag))
+        for tag in found if tag.startswith(prefix)
+    ]  # fmt: skip
 
 
 def has_tasks(client: docker.DockerClient, services: Set[str]) -> bool:

@@ -24,6 +24,7 @@ from labkit.errors import (
     NameTakenError,
     NotFoundError,
 )
+from labkit.lab import registry, surroundings
 from labkit.lab.compose import Compose
 from labkit.lab.container import WAIT_TIMEOUT, Container
 from labkit.lab.execution import Output
@@ -31,7 +32,7 @@ from labkit.lab.image import Image
 from labkit.lab.network import OVERLAPS, SUBNET_TRIES, Network, random_subnet
 from labkit.lab.options import Ports, Volumes, binds, limits, published, with_tag
 from labkit.lab.own_images import OwnImages
-from labkit.lab.reaper import reaper_for
+from labkit.lab.reaper import Reaper, reaper_for
 from labkit.lab.sweep import sweep_lab
 from labkit.lab.volume import Volume
 from labkit.owner import this_process
@@ -57,12 +58,23 @@ class Lab:
         self.id = labels.new_lab_id()
         self._process, self._owner = os.getpid(), this_process()
         self.own_images = OwnImages(self.engine, self.id)
-        reaper = reaper_for(self.engine.endpoint)
-        reaper.tell("open", self.id)
+        self._reaper = reaper_for(self.engine.endpoint, is_ours=self.engine.kind != "docker")
+        self._entry = registry.Entry(
+            lab=self.id,
+            session=labels.session(),
+            owner=self._owner,
+            pid=self._process,
+            notebook=os.environ.get("JPY_SESSION_NAME", ""),
+            engine=self.engine.endpoint.url,
+        )
+        listening = registry.listen(self._entry) if _can_be_served(self.engine) else None
+        self._reaper.open(self._entry, listening)
         # A lab that a notebook has dropped, by running its first cell again, goes too; by the
         # reaper, because a garbage collector is no place to speak to an engine from.
-        self._finalizer = weakref.finalize(self, reaper.tell, "drop", self.id)
+        self._finalizer = weakref.finalize(self, _drop, self._reaper, self.id)
         self._finalizer.atexit = False  # at the end of the process the reaper knows by itself
+        if listening is not None:
+            surroundings.enter(self, self._entry)
 
     def __repr__(self) -> str:
         return f"<Lab on {self.engine.facts.product}, {self.engine.kind}>"
@@ -84,9 +96,17 @@ class Lab:
         Raises EngineError.
         """
         if os.getpid() == self._process and self._finalizer.detach():
+            surroundings.leave(self.id)
             with suppress(EngineGoneError):  # then the next start sweeps
                 sweep_lab(self.engine.client, self.id)
-                reaper_for(self.engine.endpoint).tell("done", self.id)
+                self._reaper.done(self.id)
+
+    def environ(self) -> dict[str, str]:
+        """What leads `docker`, Compose and the SDK to this lab's socket: see `labkit.proxy`.
+
+        In a notebook this process has it already. Shell: `eval "$(labkit engine env)"`.
+        """
+        return {**self.engine.environ(), **surroundings.environ_of(self._entry)}
 
     def labels(self, name: str) -> dict[str, str]:
         """The labels by which what is made by other means goes with the lab; checks see it, too.
@@ -403,6 +423,16 @@ class Lab:
             self._join(options, name, mine[0])
         elif network is not None:
             options["network_mode"] = self._mode(network)
+
+
+def _can_be_served(engine: Engine) -> bool:
+    """Whether the proxy can reach the engine: not by ssh, which it does not speak."""
+    return engine.endpoint.url.startswith(("unix://", "tcp://", "http://", "https://"))
+
+
+def _drop(reaper: Reaper, lab: str) -> None:
+    surroundings.leave(lab)
+    reaper.drop(lab)
 
 
 def _taken(kind: str, name: str) -> NameTakenError:

@@ -26,8 +26,8 @@ class OwnImages:
         self._names.update(names)
 
     def tag(self, name: str) -> str:
-        """What the engine calls one that the lab builds: a tag, unlike a name, has any case."""
-        return f"labkit-{self._lab}:{name}"
+        """What the engine calls one that the lab builds."""
+        return labels.image_name(self._lab, name)
 
     def reference(self, image: str) -> str:
         """What the engine calls an image: the lab's own, a lab image, or anybody's."""
@@ -41,7 +41,7 @@ class OwnImages:
 
     def is_pullable(self, reference: str) -> bool:
         """Whether a registry may have it: neither the lab's own nor one of the lab images."""
-        return not reference.startswith((LAB_IMAGES, self.tag("")))
+        return not reference.startswith((LAB_IMAGES, f"labkit-{self._lab}"))
 
     def ids(self, name: str) -> set[str]:
         """The images that the lab has under this name: several only while they are in use."""

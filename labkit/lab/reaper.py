@@ -1,33 +1,26 @@
 """The reaper: a small detached process that removes labs when their owner ends, however it ends.
 
-It holds the reading end of a pipe whose other end only the owner has. The kernel closes that
+It holds one end of a pair of sockets whose other end only the owner has. The kernel closes that
 end when the owner dies, `kill -9` and all; then the reaper removes what the owner's labs hold.
-Over the pipe the owner says `open LAB` before a lab has anything, `done LAB` when it has removed
-it, and `drop LAB` when the reaper shall do that. Source: pipe(7).
+The owner says `open` before a lab has anything, and hands over the lab's socket, which the reaper
+serves as long as the lab is there; `done` when the owner has removed it, and `drop` when the
+reaper shall do that. Source: unix(7), SCM_RIGHTS.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import signal
-import sys
+import socket
 import threading
-import time
-from collections.abc import Callable
-from contextlib import closing, suppress
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import Literal
 
 from labkit.detached import detach
-from labkit.engine.endpoint import Endpoint
-from labkit.errors import LabError
-from labkit.sdk import translated
-from labkit.waiting import wait_until
+from labkit.engine.endpoint import ITSELF, SOCKET, Endpoint
+from labkit.lab.registry import Entry
 
-if TYPE_CHECKING:
-    import docker
-
-GONE_TIMEOUT = 120.0  # seconds for an engine that is being restarted just when the owner ends
+Word = Literal["open", "done", "drop"]
 
 _reapers: dict[tuple[int, Endpoint], Reaper] = {}
 _lock = threading.Lock()
@@ -36,112 +29,124 @@ _lock = threading.Lock()
 class Reaper:
     """The owner's end: one reaper for all labs of this process on one engine."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._said: dict[str, str] = {}  # of each lab, what was said last
-        self._writing = -1
+    def __init__(self, endpoint: Endpoint, *, is_ours: bool) -> None:
+        self._endpoint, self._is_ours = endpoint, is_ours
+        self._open: dict[str, tuple[Entry, socket.socket | None]] = {}
+        self._dropped: dict[str, None] = {}
+        self._line: socket.socket | None = None
         self._start()
 
     def _start(self) -> None:
         environment = {
-            key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("DOCKER_", SOCKET, ITSELF))
         }
-        reading, writing = os.pipe()
-        environment |= self._endpoint.environ()
-        self.pid = detach(__name__, stdin=reading, environ=environment)
-        os.close(reading)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.pid = detach(
+                "labkit.lab.keeper",
+                *(["--ours"] if self._is_ours else []),
+                stdin=theirs.fileno(),
+                environ=environment | self._endpoint.environ(),
+            )
         self.let_go()
-        self._writing = writing
+        self._line = ours
 
-    def tell(self, word: str, lab: str) -> None:
-        """Say `open`, `done` or `drop` of a lab."""
-        if self._writing < 0:  # in a fork: the labs are its parent's
-            return
-        self._said[lab] = word
-        if not self._write(word, lab) and word == "open":
-            self._start()  # somebody killed it
-            for each, said in list(self._said.items()):
-                self._write(said, each)
-        if word == "done":
-            del self._said[lab]
+    def open(self, entry: Entry, listening: socket.socket | None) -> None:
+        """A lab begins; `listening` is its socket."""
+        self._open[entry.lab] = entry, listening
+        self._say("open", entry, listening)
 
-    def _write(self, word: str, lab: str) -> bool:
+    def done(self, lab: str) -> None:
+        """A lab was removed."""
+        self._end("done", lab)
+
+    def drop(self, lab: str) -> None:
+        """A lab is to be removed."""
+        self._dropped[lab] = None
+        self._end("drop", lab)
+
+    def lives(self) -> bool:
+        """Whether somebody is at the other end; else it is started anew."""
+        if self._line is None:
+            return False
         try:
-            os.write(self._writing, f"{word} {lab}\n".encode())
-        except BrokenPipeError:
+            # Nothing ever comes from there but its end.
+            self._line.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        self._start_again()
+        return False
+
+    def _end(self, word: Word, lab: str) -> None:
+        entry, listening = self._open.pop(lab, (None, None))
+        if listening is not None:
+            listening.close()
+        if entry is not None:
+            self._say(word, entry, None)
+
+    def _say(self, word: Word, entry: Entry, listening: socket.socket | None) -> None:
+        if self._line is None:  # in a fork: the labs are its parent's
+            return
+        if not self._send(word, entry, listening):
+            self._start_again()  # somebody killed it
+            if word == "drop":
+                self._send(word, entry, None)
+
+    def _start_again(self) -> None:
+        self._start()
+        for entry, listening in list(self._open.values()):
+            self._send("open", entry, listening)
+
+    def _send(self, word: Word, entry: Entry, listening: socket.socket | None) -> bool:
+        assert self._line is not None
+        said = {"word": word, "serve": listening is not None, **asdict(entry)}
+        fds = [listening.fileno()] if listening is not None else []
+        try:
+            socket.send_fds(self._line, [json.dumps(said).encode() + b"\n"], fds)
+        except OSError:
             return False
         return True
 
     def let_go(self) -> None:
         """Close this end."""
-        if self._writing >= 0:
-            os.close(self._writing)
-            self._writing = -1
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def forget(self) -> None:
+        """In a fork: hold nothing of the parent's."""
+        self.let_go()
+        for _, listening in self._open.values():
+            if listening is not None:
+                listening.close()
 
 
-def reaper_for(endpoint: Endpoint) -> Reaper:
+def reaper_for(endpoint: Endpoint, *, is_ours: bool) -> Reaper:
     """This process's reaper for an engine, started the first time."""
     key = os.getpid(), endpoint
     with _lock:
         if key not in _reapers:
-            _reapers[key] = Reaper(endpoint)
+            _reapers[key] = Reaper(endpoint, is_ours=is_ours)
         return _reapers[key]
 
 
+def revive() -> bool:
+    """See that every reaper of this process is there; False if one had to be started anew."""
+    alive = [one.lives() for one in list(_reapers.values())]  # each is asked
+    return all(alive)
+
+
 def _let_go_in_a_fork() -> None:
-    """A child that outlives its parent must not hold the pipe, nor speak of its parent's labs."""
+    """A child that outlives its parent must not hold the line, nor speak of its parent's labs."""
     global _lock
     _lock = threading.Lock()  # another thread of the parent's may have held it
     for reaper in _reapers.values():
-        reaper.let_go()
+        reaper.forget()
     _reapers.clear()
 
 
 os.register_at_fork(after_in_child=_let_go_in_a_fork)
-
-
-def main() -> None:
-    """The reaper's own end: listen until the owner is gone, then remove its labs."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    from labkit.lab.sweep import SETTLE, sweep_dead, sweep_lab
-    from labkit.owner import forget_old
-
-    endpoint = Endpoint.from_environ()
-    assert endpoint is not None
-
-    def sweep(what: Callable[[docker.DockerClient], object]) -> bool:
-        """Whether the engine was there, and refused nothing."""
-        with suppress(LabError), translated("connect"), closing(endpoint.client()) as client:
-            what(client)
-            return True
-        return False
-
-    # An engine that does not answer now is swept when it starts again.
-    sweep(sweep_dead)  # what a power cut left
-    forget_old()
-    labs: dict[str, None] = {}
-    for line in sys.stdin:
-        word, _, lab = line.strip().partition(" ")
-        if word == "open":
-            labs[lab] = None
-        elif word == "done":
-            labs.pop(lab, None)
-        else:
-            sweep(partial(sweep_lab, lab=lab))
-
-    def sweep_labs() -> bool:
-        return False not in [sweep(partial(sweep_lab, lab=lab)) for lab in labs]
-
-    # Again and again: what the owner's last requests still make, and what was refused meanwhile.
-    went = True
-    for pause in SETTLE if labs else ():
-        time.sleep(pause)
-        went = sweep_labs()
-    if not went:
-        with suppress(LabError):
-            wait_until(sweep_labs, timeout=GONE_TIMEOUT, what="the engine", interval=2.0)
-
-
-if __name__ == "__main__":
-    main()

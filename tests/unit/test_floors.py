@@ -22,6 +22,7 @@ FLOORS = (
     ("builder",),
     ("images",),
     ("inspect",),
+    ("proxy",),
     ("lab",),
     ("checks", "show"),
     ("authoring",),

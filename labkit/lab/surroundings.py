@@ -1,0 +1,86 @@
+"""Where this process's `docker` leads: in a notebook, to the socket of the lab made last."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from labkit.engine.endpoint import ITSELF, SOCKET, VARIABLES
+from labkit.lab import registry
+from labkit.lab.reaper import revive
+
+if TYPE_CHECKING:
+    from labkit.lab.lab import Lab
+
+_labs: list[tuple[str, registry.Entry]] = []  # open ones of this notebook: id and socket
+_hooked = False
+
+
+def shell() -> Any:
+    """IPython's shell, if this is a notebook or another of its front ends."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import get_ipython
+
+    return get_ipython()
+
+
+def environ_of(entry: registry.Entry) -> dict[str, str]:
+    """What leads Docker's clients to a lab's socket."""
+    address = f"unix://{entry.socket}"
+    return {"DOCKER_HOST": address, SOCKET: address}
+
+
+def enter(lab: Lab, entry: registry.Entry) -> None:
+    """In a notebook: let `docker`, Compose and the SDK lead to this lab from now on."""
+    global _hooked
+    ip = shell()
+    if ip is None:
+        return
+    if not _hooked:
+        ip.events.register("pre_run_cell", _before_a_cell)
+        _hooked = True
+    for name, value in lab.engine.environ().items():
+        if name not in VARIABLES:
+            os.environ[name] = value  # where `docker` and its plugins are
+    _labs.append((lab.id, entry))
+    _lead()
+
+
+def leave(lab: str) -> None:
+    """That lab is no more: lead to the one before, or where `docker` led without any."""
+    kept = [one for one in _labs if one[0] != lab]
+    if len(kept) < len(_labs):
+        _labs[:] = kept
+        _lead()
+
+
+def _lead() -> None:
+    environ = os.environ
+    if environ.get("DOCKER_HOST", "") != environ.get(SOCKET, "nowhere"):
+        for name in VARIABLES:  # what was there before the first lab, or what somebody has set
+            environ.pop(ITSELF + name, None)
+            if name in environ:
+                environ[ITSELF + name] = environ.pop(name)
+    if _labs:
+        environ.update(environ_of(_labs[-1][1]))
+        registry.lead_to(_labs[-1][1])
+        return
+    for name in (*VARIABLES, SOCKET):
+        environ.pop(name, None)
+    for name in VARIABLES:
+        if ITSELF + name in environ:
+            environ[name] = environ.pop(ITSELF + name)
+
+
+def _before_a_cell(*_: Any) -> None:
+    """A terminal follows the notebook in which a cell runs; and its helper is there."""
+    if not _labs:
+        return
+    registry.lead_to(_labs[-1][1])
+    if not revive():
+        print(
+            "labkit: the helper that serves this lab's socket had ended; another serves it now",
+            file=sys.stderr,
+        )

@@ -1,0 +1,152 @@
+"""Connections to the engine itself: by Unix socket, TCP or TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from labkit.engine.endpoint import Endpoint
+
+CHUNK = 256 << 10  # bytes that are read at once
+CONNECT = 20.0  # seconds
+
+
+class Pipe(Protocol):
+    """Two directions of bytes, of which one can end before the other."""
+
+    async def read(self) -> bytes: ...
+    async def write(self, data: bytes) -> None: ...
+    async def half_close(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class PlainPipe:
+    """A connection of asyncio's."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def read(self) -> bytes:
+        """Some bytes; none at the end."""
+        return await self._reader.read(CHUNK)
+
+    async def write(self, data: bytes) -> None:
+        """Write all, and wait while the other side does not read."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def half_close(self) -> None:
+        """Say that nothing more will be written."""
+        with suppress(OSError, RuntimeError):
+            self._writer.write_eof()
+
+    def close(self) -> None:
+        """End both directions."""
+        self._writer.close()
+
+
+class TlsPipe:
+    """TLS over a connection; unlike asyncio's own it can end one direction and read on.
+
+    Docker's clients end a program's standard input so. Source: RFC 8446, 6.1, close_notify.
+    """
+
+    def __init__(self, plain: PlainPipe, context: ssl.SSLContext, host: str) -> None:
+        self._plain = plain
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
+
+    async def shake_hands(self) -> None:
+        """Agree on keys. Raises ssl.SSLError, OSError."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._fill()
+        await self._flush()
+
+    async def read(self) -> bytes:
+        """Some bytes; none at the end."""
+        while True:
+            try:
+                parts = [self._tls.read(CHUNK)]
+                with suppress(ssl.SSLError):  # a record holds 16 KiB: take all that are here
+                    while len(parts) < 16:
+                        parts.append(self._tls.read(CHUNK))
+                return b"".join(parts)
+            except ssl.SSLWantReadError:
+                await self._flush()
+                if not await self._fill():
+                    return b""
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    async def write(self, data: bytes) -> None:
+        """Write all, and wait while the other side does not read."""
+        self._tls.write(data)
+        await self._flush()
+
+    async def half_close(self) -> None:
+        """Say that nothing more will be written."""
+        with suppress(ssl.SSLError, OSError):  # it wants the other side's word, which comes later
+            self._tls.unwrap()
+        with suppress(OSError):
+            await self._flush()
+
+    def close(self) -> None:
+        """End both directions."""
+        self._plain.close()
+
+    async def _flush(self) -> None:
+        if data := self._out.read():
+            await self._plain.write(data)
+
+    async def _fill(self) -> bool:
+        data = await self._plain.read()
+        if data:
+            self._in.write(data)
+        else:
+            self._in.write_eof()
+        return bool(data)
+
+
+class Upstream:
+    """Opens connections to one engine."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._context: ssl.SSLContext | None = None
+
+    async def open(self) -> Pipe:
+        """A new connection. Raises OSError."""
+        async with asyncio.timeout(CONNECT):
+            path = self._endpoint.socket_path
+            if path is not None:
+                return PlainPipe(*await asyncio.open_unix_connection(path, limit=CHUNK))
+            address = urlsplit(self._endpoint.url)
+            host = address.hostname or "127.0.0.1"
+            plain = PlainPipe(
+                *await asyncio.open_connection(host, address.port or 2375, limit=CHUNK)
+            )
+            if self._endpoint.cert_path is None:
+                return plain
+            secure = TlsPipe(plain, self._tls(Path(self._endpoint.cert_path)), host)
+            try:
+                await secure.shake_hands()
+            except BaseException:
+                plain.close()
+                raise
+            return secure
+
+    def _tls(self, folder: Path) -> ssl.SSLContext:
+        if self._context is None:
+            made = ssl.create_default_context(cafile=folder / "ca.pem")
+            made.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+            self._context = made
+        return self._context
