@@ -17,6 +17,7 @@ SESSION = "labkit.session"  # the notebook's: what its checks look at
 OWNER = "labkit.owner"  # the process that made it: see `owner`
 PROBE = "labkit.probe"  # on the helper container that looks at the engine's host
 NAME = "labkit.name"  # the learner's own name for the object
+SERVICE = "com.docker.compose.service"  # Compose's own
 REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")  # of one part: OCI distribution
 NAME_RULE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,40}")
 
@@ -81,6 +82,11 @@ def shown_name(on_engine: str, labels: Mapping[str, Any] | None) -> str:
     if LAB in found and name.startswith(own):
         return name.removeprefix(own)
     return str(found.get(NAME) or name)
+
+
+def service_of(labels: Mapping[str, Any] | None) -> str:
+    """The service of a Compose project that a container is of, if it is of one."""
+    return str((labels or {}).get(SERVICE, ""))
 
 
 def name_of(labels: Mapping[str, Any] | None) -> str:

@@ -1,9 +1,9 @@
 """The tests of docker-py and of testcontainers' core, on an engine of labkit's own.
 
 `python benchmarks/peers/run.py [docker|testcontainers] [pytest's options]`; the engine is
-`$ENGINE`: `vm`, the micro-VM, or `private`. It is made for this run, for the suites prune what they
-find, and it has no way out: no registry is asked by chance. What the suites pull elsewhere is made
-here, from Debian packages.
+`$ENGINE`: `vm`, the micro-VM, or `private`. With `VIA=socket` they run through a lab's socket on
+it. The engine is made for this run, for the suites prune what they find, and it has no way out: no
+registry is asked by chance. What the suites pull elsewhere is made here, from Debian packages.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from labkit.engine.vm import MicroVM
 from labkit.images import build_images
 from labkit.images.lab_images import INSTALL
 from labkit.images.packages import Packages
+from labkit.lab import Lab
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WORK = ROOT / "build/peers"
+VIA = os.environ.get("VIA") or "engine"  # or "socket"
 TIMEOUT = 300  # seconds for one test: an emulated CPU is slow, and a broken stream says nothing
 
 
@@ -153,8 +155,18 @@ def fetched(suite: Suite, python: Path) -> Path:
     return folder
 
 
-def run_suite(name: str, engine: Engine, kind: str, inside: list[str], options: list[str]) -> str:
-    """Run a suite, and return the last line that pytest prints; `inside`: where it runs."""
+def run_suite(
+    name: str,
+    engine: Engine,
+    kind: str,
+    inside: list[str],
+    options: list[str],
+    via: Mapping[str, str],
+) -> str:
+    """Run a suite, and return the last line that pytest prints; `inside`: where it runs.
+
+    `via` is what leads its clients to the engine.
+    """
     suite, python = SUITES[name], environment()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     # The suites change the settings of Docker's command line; where it has none, their folder.
@@ -169,7 +181,7 @@ def run_suite(name: str, engine: Engine, kind: str, inside: list[str], options: 
         cwd=fetched(suite, python),
         env={
             **kept,
-            **engine.environ(),
+            **via,
             **suite.environ,
             # What is bound into containers is the engine's, wherever it is.
             "TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE": "/var/run/docker.sock"
@@ -180,6 +192,7 @@ def run_suite(name: str, engine: Engine, kind: str, inside: list[str], options: 
             "PYTHONPATH": str(HERE),
             "PEERS_LIST": str(HERE / f"{name}.toml"),
             "PEERS_ENGINE": kind,
+            "PEERS_VIA": VIA,
         },
         stdout=subprocess.PIPE,
         text=True,
@@ -264,7 +277,9 @@ def main(words: list[str]) -> int:
             ends = []
             for name in names:
                 make_images(engine)  # again: a suite removes some
-                ends.append(run_suite(name, engine, kind, inside, options))
+                with Lab(engine=engine) as lab:
+                    via = lab.environ() if VIA == "socket" else engine.environ()
+                    ends.append(run_suite(name, engine, kind, inside, options, via))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     print(*ends, sep="\n")

@@ -73,12 +73,19 @@ class Evidence:
         """Every container of the session, the newest first, those that have ended too."""
         with translated("list containers"):
             found = self.look.client.api.containers(all=True, filters=self._only())
-        return [Container(self.look, one["Id"], one["Labels"]) for one in found]
+        return [
+            Container(self.look, one["Id"], one["Labels"], on_engine=one["Names"][0])
+            for one in found
+            if one["Names"]  # it is just being removed
+        ]
 
     def container(self, name: str) -> Container:
-        """The newest container of this name. Raises MissingError."""
+        """The newest container of this name, or of this Compose service. Raises MissingError."""
         self.touched.add(name)
-        return _first("container", name, [one for one in self.containers() if one.name == name])
+        found = self.containers()
+        named = [one for one in found if one.name == name]
+        served = [one for one in found if labels.service_of(one.labels) == name]
+        return _first("container", name, named or served)
 
     def network(self, name: str) -> Network:
         """The newest network of this name. Raises MissingError."""
@@ -105,6 +112,8 @@ class Evidence:
         named = [
             one for one in found if any(not tag.startswith("<") for tag in one["RepoTags"] or ())
         ]
+        if not named:
+            named = self._tagged(name)
         newest = sorted(named, key=lambda one: int(one["Created"]), reverse=True)
         return _first("image", name, [Image(self.look, one["Id"], name=name) for one in newest])
 
@@ -187,12 +196,23 @@ class Evidence:
         for _ in inside:
             guests |= {one["Id"] for one in inside if _host_of(one, kind) in guests}
         return found + [
-            labels.name_of(one["Config"].get("Labels")) or str(one["Name"]).strip("/")
+            labels.shown_name(str(one["Name"]), one["Config"].get("Labels"))
             for one in inside
             if one["Id"] not in guests
         ]
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _tagged(self, name: str) -> list[dict[str, Any]]:
+        """Images to which a lab of the session gave this name, by `docker tag` or `pull`."""
+        api = self.look.client.api
+        with translated(f"find image {name!r}"):
+            bearers = [*api.containers(all=True, filters=self._only())]
+            bearers += api.networks(filters=self._only())
+            bearers += api.volumes(filters=self._only())["Volumes"] or []
+            listed = api.images()
+        names = {labels.image_name(one["Labels"][labels.LAB], name) for one in bearers}
+        return [one for one in listed if names & {*(one["RepoTags"] or ())}]
 
     def _all_running(self) -> list[dict[str, Any]]:
         """What the engine says of every container that runs, whosever it is."""

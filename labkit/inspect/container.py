@@ -31,11 +31,13 @@ LOG_TAIL = 20  # lines of a dead container's log that its error shows
 class Container:
     """One container, to look at; it is asked anew each time."""
 
-    def __init__(self, engine: Source, id: str, labelled: Mapping[str, str]) -> None:
+    def __init__(
+        self, engine: Source, id: str, labelled: Mapping[str, str], *, on_engine: str
+    ) -> None:
         self.engine = engine
         self.id = id  # 64 hexadecimal digits
         self.labels = dict(labelled)
-        self.name = labels.name_of(labelled)  # the learner's own
+        self.name = labels.shown_name(on_engine, labelled)  # the learner's own
 
     def __repr__(self) -> str:
         return f"<Container {self.name}>"
@@ -230,7 +232,7 @@ class Container:
             # One that ends or is removed meanwhile shares nothing any more.
             with suppress(NotFoundError), translated("inspect a container"):
                 if pid := api.inspect_container(item["Id"])["State"]["Pid"]:
-                    found[labels.name_of(item["Labels"])] = int(pid)
+                    found[labels.shown_name(item["Names"][0], item["Labels"])] = int(pid)
         return found
 
     @contextmanager

@@ -18,7 +18,7 @@ class Network:
     def __init__(self, engine: Source, id: str, labelled: Mapping[str, str]) -> None:
         self.engine = engine
         self.id = id  # 64 hexadecimal digits
-        self.name = labels.name_of(labelled)
+        self.name = labels.name_of(labelled)  # a network cannot be renamed
 
     def __repr__(self) -> str:
         return f"<Network {self.name}>"

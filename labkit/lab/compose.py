@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 300.0  # seconds: images may have to be built
 PROJECT = "com.docker.compose.project"  # Compose's own labels
-SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 TAKEN = re.compile(r"overlap|subnet", re.IGNORECASE)  # what engines say of a taken subnet
 
@@ -94,12 +93,15 @@ class Compose:
 
         Shell: `docker compose ps --all`.
         """
-        wanted = [f"{PROJECT}={self.project}", *([f"{SERVICE}={service}"] if service else [])]
+        wanted = [
+            f"{PROJECT}={self.project}",
+            *([f"{labels.SERVICE}={service}"] if service else []),
+        ]
         with translated(f"list the containers of {self.name!r}"):
             found = self.lab.engine.client.containers.list(
                 all=True, filters={"label": wanted}, ignore_removed=True
             )
-        found.sort(key=lambda one: (one.labels[SERVICE], int(one.labels[NUMBER])))
+        found.sort(key=lambda one: (one.labels[labels.SERVICE], int(one.labels[NUMBER])))
         return [Container(self.lab, one) for one in found]
 
     def container(self, service: str, number: int = 1) -> Container:
@@ -107,7 +109,7 @@ class Compose:
         for one in self.containers(service):
             if one.labels[NUMBER] == str(number):
                 return one
-        there = [f"{one.labels[SERVICE]} {one.labels[NUMBER]}" for one in self.containers()]
+        there = [f"{one.labels[labels.SERVICE]} {one.labels[NUMBER]}" for one in self.containers()]
         raise NotFoundError(
             f"The project {self.name!r} has no container {number} of service {service!r}.",
             kind="container",

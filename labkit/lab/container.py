@@ -31,7 +31,7 @@ class Container(inspect.Container):
     """
 
     def __init__(self, lab: Lab, docker: SdkContainer) -> None:
-        super().__init__(lab.engine, str(docker.id), docker.labels)
+        super().__init__(lab.engine, str(docker.id), docker.labels, on_engine=str(docker.name))
         self.engine: Engine = lab.engine
         self.lab = lab  # which lives as long as one of its containers is held
         self.docker = docker

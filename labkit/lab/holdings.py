@@ -28,11 +28,12 @@ class Holding:
     labels: Mapping[str, str]
     remove: Callable[[], object]
     is_swarms: bool = False  # what a swarm lets go of a moment after its last user
+    on_engine: str = ""  # the engine's name for it, where that tells the learner's
 
     @property
     def name(self) -> str:
         """The learner's own."""
-        return labels.name_of(self.labels)
+        return labels.shown_name(self.on_engine, self.labels)
 
 
 def holdings(
@@ -56,6 +57,7 @@ def holdings(
             id,
             item["Labels"] or {},
             _removal(api.remove_container, id, force=True, v=True),
+            on_engine=next(iter(item["Names"] or ()), ""),
         )
         for id, item in found.items()
     ]
@@ -80,20 +82,30 @@ def holdings(
     yield [
         Holding("image", one["Id"], one["Labels"] or {}, _image_removal(api, one)) for one in images
     ]
-    if label.startswith(f"{labels.LAB}="):
-        yield _names_of_images(api, label.partition("=")[2])
+    key, _, value = label.partition("=")
+    labs = {value: {labels.LAB: value}} if key == labels.LAB else {}
+    for one in (*found.values(), *networks, *volumes):
+        if lab := (one["Labels"] or {}).get(labels.LAB):
+            labs[lab] = one["Labels"]
+    yield _names_of_images(api, labs)
 
 
-def _names_of_images(api: Any, lab: str) -> list[Holding]:
-    """The names that a lab gave to images which are not its own: `docker tag`."""
-    prefix = labels.image_prefix(lab)
+def _names_of_images(api: Any, labs: Mapping[str, Mapping[str, str]]) -> list[Holding]:
+    """The names that labs gave to images which have no labels of theirs: `docker tag`."""
     with translated("list images"):
         found = [tag for one in api.images() for tag in one["RepoTags"] or ()]
     return [
-        Holding("image", tag, {labels.NAME: tag.removeprefix(prefix)},
-                _removal(api.remove_image, tag))
-        for tag in found if tag.startswith(prefix)
-    ]  # fmt: skip
+        Holding(
+            "image",
+            tag,
+            {**labelled, labels.NAME: tag.removeprefix(prefix).removesuffix(":latest")},
+            _removal(api.remove_image, tag),
+        )
+        for lab, labelled in labs.items()
+        for prefix in [labels.image_prefix(lab)]
+        for tag in found
+        if tag.startswith(prefix)
+    ]
 
 
 def has_tasks(client: docker.DockerClient, services: Set[str]) -> bool:

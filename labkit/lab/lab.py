@@ -58,7 +58,7 @@ class Lab:
         self.id = labels.new_lab_id()
         self._process, self._owner = os.getpid(), this_process()
         self.own_images = OwnImages(self.engine, self.id)
-        self._reaper = reaper_for(self.engine.endpoint, is_ours=self.engine.kind != "docker")
+        self.reaper = reaper_for(self.engine.endpoint, is_ours=self.engine.kind != "docker")
         self._entry = registry.Entry(
             lab=self.id,
             session=labels.session(),
@@ -68,10 +68,10 @@ class Lab:
             engine=self.engine.endpoint.url,
         )
         listening = registry.listen(self._entry) if _can_be_served(self.engine) else None
-        self._reaper.open(self._entry, listening)
+        self.reaper.open(self._entry, listening)
         # A lab that a notebook has dropped, by running its first cell again, goes too; by the
         # reaper, because a garbage collector is no place to speak to an engine from.
-        self._finalizer = weakref.finalize(self, _drop, self._reaper, self.id)
+        self._finalizer = weakref.finalize(self, _drop, self.reaper, self.id)
         self._finalizer.atexit = False  # at the end of the process the reaper knows by itself
         if listening is not None:
             surroundings.enter(self, self._entry)
@@ -99,7 +99,7 @@ class Lab:
             surroundings.leave(self.id)
             with suppress(EngineGoneError):  # then the next start sweeps
                 sweep_lab(self.engine.client, self.id)
-                self._reaper.done(self.id)
+                self.reaper.done(self.id)
 
     def environ(self) -> dict[str, str]:
         """What leads `docker`, Compose and the SDK to this lab's socket: see `labkit.proxy`.
@@ -213,7 +213,7 @@ class Lab:
             return Container(self, found)
         except NotFoundError:
             for one in self.containers():
-                if one.name == name:  # Compose's, which has a name of its own on the engine
+                if name in (one.name, labels.service_of(one.labels)):
                     return one
             raise
 

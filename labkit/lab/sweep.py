@@ -23,7 +23,7 @@ WORKERS = 4  # removals at once: more gain nothing, the engine locks
 SWARM_TIMEOUT = 20.0  # seconds for a swarm to notice that a service and its tasks are gone
 SWARM_PAUSE = 0.2
 
-Ours = Callable[[str, dict[str, str]], bool]
+Ours = Callable[[Holding], bool]
 
 
 def sweep_lab(client: docker.DockerClient, lab: str) -> list[str]:
@@ -32,18 +32,18 @@ def sweep_lab(client: docker.DockerClient, lab: str) -> list[str]:
     Shell: `docker rm -fv $(docker ps -aqf label=labkit.lab=LAB)`, and so for the rest.
     Raises EngineError.
     """
-    return _remove(client, f"{labels.LAB}={lab}", lambda kind, found: True)
+    return _remove(client, f"{labels.LAB}={lab}", lambda one: True)
 
 
 def sweep_dead(client: docker.DockerClient) -> list[str]:
     """Remove what owners that have ended left behind; return the names of what was removed."""
     dead = functools.cache(is_dead)
-    return _remove(client, labels.OWNER, lambda kind, found: dead(found.get(labels.OWNER, "")))
+    return _remove(client, labels.OWNER, lambda one: dead(one.labels.get(labels.OWNER, "")))
 
 
 def sweep_all(client: docker.DockerClient) -> list[str]:
     """Remove every lab's objects, of living owners too; return the names of what was removed."""
-    return _remove(client, labels.OWNER, lambda kind, found: True)
+    return _remove(client, labels.OWNER, lambda one: True)
 
 
 def sweep_named(
@@ -53,7 +53,9 @@ def sweep_named(
     return _remove(
         client,
         f"{labels.SESSION}={session}",
-        lambda kind, found: (kind, labels.name_of(found)) in wanted,
+        lambda one: bool(
+            {(one.kind, one.name), (one.kind, labels.service_of(one.labels))} & wanted
+        ),
     )
 
 
@@ -99,10 +101,6 @@ def _round(
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for listed in holdings(client, label, services=services):
-            mine = [
-                one
-                for one in listed
-                if ours(one.kind, dict(one.labels)) or one.labels.get(SERVICE) in services
-            ]
+            mine = [one for one in listed if ours(one) or one.labels.get(SERVICE) in services]
             list(pool.map(take, mine))
     return gone, refused

@@ -47,8 +47,7 @@ lab = Lab()
 net, volume = lab.network("net"), lab.volume("vol")
 lab.run("base", name="box", network=net, volumes={volume: "/v"})
 lab.build("img", f"FROM labkit/base\\nENV N={lab.id}\\n")
-from labkit.lab.reaper import reaper_for
-print(lab.id, reaper_for(lab.engine.endpoint).pid, flush=True)
+print(lab.id, lab.reaper.pid, flush=True)
 time.sleep(1000)
 """
 

@@ -60,7 +60,7 @@ def test_one_that_has_ended_says_why(lab: Lab, evidence: Evidence) -> None:
     assert (raised.value.name, raised.value.exit_code) == ("over", 7)
     lab.container("over").remove()
     assert seen.exit_code == 7  # of the moment that was looked at
-    later = inspect.Container(lab.engine, seen.id, seen.labels)
+    later = inspect.Container(lab.engine, seen.id, seen.labels, on_engine="")
     with pytest.raises(NotFoundError) as missing:
         _ = later.status
     assert (missing.value.kind, missing.value.name) == ("container", "over")

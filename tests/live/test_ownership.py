@@ -133,11 +133,10 @@ def test_a_reaper_that_was_killed_is_replaced_with_the_next_lab(engine: Engine) 
     code = """
 import os, signal, time
 from labkit import Lab
-from labkit.lab.reaper import reaper_for
 from labkit.waiting import wait_until
 first = Lab()
 first.run("base", name="box")
-reaper = reaper_for(first.engine.endpoint)
+reaper = first.reaper
 os.kill(reaper.pid, signal.SIGKILL)
 os.waitpid(reaper.pid, 0)
 second = Lab()
@@ -162,8 +161,7 @@ import sys
 from labkit import Lab
 lab = Lab()
 lab.run("base", name="box", network="none")
-from labkit.lab.reaper import reaper_for
-print(lab.id, reaper_for(lab.engine.endpoint).pid, flush=True)
+print(lab.id, lab.reaper.pid, flush=True)
 sys.stdin.read()
 """
 SPACES = ("unshare", "--pid", "--fork", "--mount-proc", "--uts", "--kill-child")

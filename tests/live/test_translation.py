@@ -35,7 +35,7 @@ def test_a_missing_container_is_no_missing_image(engine: Engine, name: str) -> N
         assert type(err) is NotFoundError, (call, err)
         assert err.kind == "container"
         assert name in err.seen
-    missing = inspect.Container(engine, name, {"labkit.name": name})
+    missing = inspect.Container(engine, name, {"labkit.name": name}, on_engine="")
     with pytest.raises(NotFoundError) as raised:
         missing.inspect()
     assert not isinstance(raised.value, ImageNotFoundError)
