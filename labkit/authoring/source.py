@@ -16,6 +16,9 @@ from labkit.authoring.validate import validate
 from labkit.course import Chapter
 from labkit.errors import CourseError
 
+# A shell cell stands in the text as comments below `# %% language="in" magic_args="web"`.
+TEXT = {"extension": ".py", "format_name": "percent", "custom_cell_magics": "in,host"}
+
 
 class Kind(StrEnum):
     """What a notebook is for; the value is the folder it lies in."""
@@ -57,7 +60,7 @@ def assemble(chapter: Chapter, kind: Kind) -> NotebookNode:
     left out, a figure without alternative text.
     """
     path = chapter.path / ("chapter.py" if kind is Kind.CHAPTER else "exercises.py")
-    cells = jupytext.reads(course.read(path), fmt="py:percent").cells
+    cells = jupytext.reads(course.read(path), fmt=TEXT).cells
     for cell in cells:
         # Two blank lines are the style of a file, and too many for a cell.
         cell.source = re.sub(r"\n{3,}", "\n\n", cell.source)

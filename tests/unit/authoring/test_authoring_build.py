@@ -67,6 +67,16 @@ def test_outputs_are_those_of_a_kernel_in_the_notebooks_folder(built: Built) -> 
     assert slider.outputs[0].data == {"text/plain": "IntSlider(value=3)"}
 
 
+def test_a_shell_cell_is_a_comment_in_the_text(tmp_path: Path) -> None:
+    write_course(tmp_path)
+    path = tmp_path / "01_first/chapter.py"
+    shell = '\n# %% language="in" magic_args="web --fails"\n# cat $file  # not here\n#\n#   ls\n'
+    path.write_text(path.read_text() + shell)
+    made = assemble(chapters(tmp_path)[0], Kind.CHAPTER).cells[-1]
+    assert made.source == "%%in web --fails\ncat $file  # not here\n\n  ls"
+    assert made.metadata == {}
+
+
 def test_exercises_have_stubs_and_no_outputs(built: Built) -> None:
     cells = code_cells(load(built.first / "exercises/01_first.ipynb"))
     assert not any(cell.outputs or cell.execution_count for cell in cells)
