@@ -12,6 +12,7 @@ from labkit.inspect.cgroup import Cgroup, Usage
 from labkit.inspect.condition import Condition
 from labkit.inspect.condition import Kind as ConditionKind
 from labkit.inspect.container import Container
+from labkit.inspect.events import Events
 from labkit.inspect.executable import Executable, read_executable
 from labkit.inspect.idmaps import read_id_maps
 from labkit.inspect.image import HistoryStep, Image
@@ -42,6 +43,7 @@ __all__ = [
     "Condition",
     "ConditionKind",
     "Container",
+    "Events",
     "Executable",
     "HistoryStep",
     "IdMap",

@@ -3,6 +3,7 @@
     show.namespace_matrix(web, db)      who shares which namespace with whom
     show.process_tree(web)              the processes of a container among those of the host
     show.capability_grid(web, db)       which capabilities each has
+    show.live(lab)                      both of the first two, as they change
     show.lines(...), show.bars(...)     what was measured
     show.explore(function, size=[...])  a function's result, under controls for its arguments
 
@@ -13,17 +14,20 @@ from labkit.show.capabilities import capability_grid
 from labkit.show.explore import Explorer, explore
 from labkit.show.figure import Figure
 from labkit.show.forest import process_tree
+from labkit.show.live import Live, live
 from labkit.show.matrix import namespace_matrix
 from labkit.show.plots import bars, bars_beside, lines
 
 __all__ = [
     "Explorer",
     "Figure",
+    "Live",
     "bars",
     "bars_beside",
     "capability_grid",
     "explore",
     "lines",
+    "live",
     "namespace_matrix",
     "process_tree",
 ]

@@ -32,10 +32,15 @@ def process_tree(*containers: Container, host_pids: bool = False) -> Figure:
     the host only with `host_pids`. Raises ContainerExitedError, BadValueError.
     Shell: `ps -e --forest -o pid,args`. Source: pid_namespaces(7).
     """
+    tree = tree_of(containers)
+    return picture(tree, text=tree_text(tree, host_pids=host_pids))
+
+
+def tree_of(containers: Sequence[Container]) -> tuple[Node, ...]:
+    """What the tree is of. Raises ContainerExitedError, BadValueError."""
     host = one_engine(containers).host
     members = {container.name: container.cgroup().pids() for container in containers}
-    tree = nodes(read_processes(host), anchor=host.anchor, members=members)
-    return picture(tree, text=tree_text(tree, host_pids=host_pids))
+    return nodes(read_processes(host), anchor=host.anchor, members=members)
 
 
 def picture(tree: Sequence[Node], *, text: str) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
@@ -23,6 +24,7 @@ LEFT, CELL, ROW = 0.9, 1.25, 0.42  # inches: the kinds' names, then one cell for
 WIDTH = 7.4  # at most
 GAP = 0.025  # inches round a cell
 ALONE = WHITE  # the colour of a namespace that no other column has
+LEGEND = "In a row, the same letter is the same namespace. What is white is shared with no other."
 UNKNOWN = "?"  # the kernel has no such kind, or does not let us look
 
 
@@ -32,14 +34,21 @@ def namespace_matrix(*containers: Container, host: bool = True) -> Figure:
     Raises ContainerExitedError, BadValueError. Shell: `lsns -p PID` for each.
     Source: namespaces(7).
     """
+    return matrix(namespaces_by_name(containers, host=host))
+
+
+def namespaces_by_name(
+    containers: Sequence[Container], *, host: bool = True
+) -> dict[str, Namespaces]:
+    """What the columns are. Raises ContainerExitedError, BadValueError."""
     engine = one_engine(containers)
     wanted = {"host": engine.host.anchor} if host else {}
     wanted |= {container.name: container.pid for container in containers}
     found = read_namespaces_of(engine.host, wanted.values())
-    return matrix({name: found[pid] for name, pid in wanted.items()})
+    return {name: found[pid] for name, pid in wanted.items()}
 
 
-def one_engine(containers: tuple[Container, ...]) -> Source:
+def one_engine(containers: Sequence[Container]) -> Source:
     """The engine of the containers. Raises BadValueError where there are none."""
     if not containers:
         raise BadValueError("There is nothing to show.", seen="no container", do="name one or more")
@@ -72,6 +81,25 @@ def matrix(namespaces: Mapping[str, Namespaces]) -> Figure:
         alt=f"Namespaces of {', '.join(names)}: in a row, the same letter is the same namespace.",
         text=Table(("namespace", *names), [(kind, *row) for kind, row in rows.items()]),
         sheet=True,
+    )
+
+
+def matrix_html(namespaces: Mapping[str, Namespaces]) -> str:
+    """The same as a table of HTML: made in a millisecond where the figure takes a second."""
+
+    def cell(letter: str, colour: str) -> str:
+        style = f"background:{colour};color:{ink_on(colour)};text-align:center;font-weight:bold"
+        return f'<td style="{style}">{letter}</td>'
+
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in namespaces)
+    lines = []
+    for kind, row in letters(namespaces).items():
+        colours = shared_colours(row)
+        cells = "".join(cell(letter, colours.get(letter, ALONE)) for letter in row)
+        lines.append(f'<tr><th scope="row">{kind}</th>{cells}</tr>')
+    return (
+        f"<table><caption>{LEGEND}</caption><thead><tr><td></td>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table>"
     )
 
 
@@ -127,7 +155,7 @@ def _paint(axes: Axes, names: list[str], rows: Mapping[str, list[str]], cell: fl
     axes.text(
         LEFT,
         ROW * (len(rows) + 1.3),
-        "In a row, the same letter is the same namespace. What is white is shared with no other.",
+        LEGEND,
         va="center",
         size=8.5,
         color=FAINT,
