@@ -62,8 +62,8 @@ def check(exercise: str) -> Report:
     return report
 
 
-def answer(exercise: str, **values: Any) -> Report:
-    """Give the answer to a question whose answer is a value, and have it judged.
+def answer(exercise: str, **values: Any) -> Note:
+    """Give the answer to a question whose answer is a value; `check` compares it with the live one.
 
     Raises UnknownExerciseError, BadValueError.
     """
@@ -76,7 +76,8 @@ def answer(exercise: str, **values: Any) -> Report:
             do=f"it asks for: {', '.join(wanted) or 'no answer'}",
         )
     Ledger().record_answers(labels.session(), exercise, values)
-    return check(exercise)
+    said = ", ".join(f"{name} = {value!r}" for name, value in values.items())
+    return Note(f"Your answer to {exercise}", said)
 
 
 def hint(exercise: str) -> Note:

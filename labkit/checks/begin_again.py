@@ -17,5 +17,4 @@ def reset(exercise: str) -> Note:
     engine = connect()
     made = {part for part in found.parts if part[0] != "answer"}
     removed = sweep_named(engine.client, session, made) if made else []
-    gone = ", ".join(sorted(removed)) or "there was nothing to remove"
-    return Note(f"{exercise} is as it was at the start", gone)
+    return Note("removed", ", ".join(sorted(removed)) or "there was nothing")

@@ -431,7 +431,7 @@ def _can_be_served(engine: Engine) -> bool:
 
 
 def _drop(reaper: Reaper, lab: str) -> None:
-    surroundings.leave(lab)
+    surroundings.dropped(lab)
     reaper.drop(lab)
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from labkit import labels
 from labkit.engine.endpoint import ITSELF, SOCKET, VARIABLES
 from labkit.lab import registry
 from labkit.lab.reaper import revive
+from labkit.sdk import translated
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
 
 _labs: list[tuple[str, registry.Entry]] = []  # open ones of this notebook: id and socket
+_held: dict[str, list[str]] = {}  # the containers of each, when the newest was made
 _hooked = False
 
 
@@ -44,8 +48,19 @@ def enter(lab: Lab, entry: registry.Entry) -> None:
     for name, value in lab.engine.environ().items():
         if name not in VARIABLES:
             os.environ[name] = value  # where `docker` and its plugins are
+    if _labs:
+        _held.update(_containers(lab))
+        _forget_shown(ip)
     _labs.append((lab.id, entry))
     _lead()
+
+
+def dropped(lab: str) -> None:
+    """Nothing holds that lab any more: say what goes with it. A finalizer asks no engine."""
+    if lab in (id for id, _ in _labs):
+        names = ", ".join(_held.pop(lab, [])) or "it had no container"
+        print(f"labkit: the lab before this one is removed: {names}")
+    leave(lab)
 
 
 def leave(lab: str) -> None:
@@ -54,6 +69,32 @@ def leave(lab: str) -> None:
     if len(kept) < len(_labs):
         _labs[:] = kept
         _lead()
+
+
+def _forget_shown(ip: Any) -> None:
+    """Let go of what cells have shown of earlier labs: IPython keeps it, and so the lab, for good.
+
+    Source: IPython's documentation, "Output caching system".
+    """
+    hook = ip.displayhook
+    for kept in (hook.__dict__, ip.user_ns.get("_oh", {}), ip.user_ns, ip.user_ns_hidden):
+        for name in [key for key, value in kept.items() if hasattr(value, "lab")]:
+            if name in ("_", "__", "___"):
+                kept[name] = ""
+            elif isinstance(name, int) or re.fullmatch(r"_\d+", name):
+                del kept[name]
+
+
+def _containers(lab: Lab) -> dict[str, list[str]]:
+    """The names of the containers in every lab of this notebook."""
+    found: dict[str, list[str]] = {}
+    with translated("list the containers of the labs before"):
+        for one in lab.engine.client.api.containers(
+            all=True, filters={"label": f"{labels.SESSION}={labels.session()}"}
+        ):
+            name = labels.shown_name(next(iter(one["Names"]), ""), one["Labels"])
+            found.setdefault(one["Labels"][labels.LAB], []).append(name)
+    return {id: sorted(names) for id, names in found.items()}
 
 
 def _lead() -> None:

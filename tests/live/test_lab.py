@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
+import nbclient
+import nbformat
 import pytest
 
+from labkit.engine import Engine
 from labkit.errors import (
     BadValueError,
     ContainerExitedError,
@@ -190,3 +194,26 @@ def test_once_and_run_many(lab: Lab) -> None:
     with pytest.raises(WaitTimeoutError):
         lab.once("base", "sleep 100", timeout=0.3, name="endless")
     assert "endless" not in [one.name for one in lab.containers()]
+
+
+def test_a_lab_in_the_place_of_another_says_what_goes(engine: Engine) -> None:
+    v4: Any = nbformat.v4
+    notebook = v4.new_notebook(
+        cells=[
+            v4.new_code_cell(code)
+            for code in (
+                "import labkit\nlab = labkit.Lab()\nlab.run('base', name='web')",
+                "lab = labkit.Lab()",
+                "lab = labkit.Lab()",
+            )
+        ]
+    )
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    said = [
+        "".join(one.text for one in cell.outputs if one.output_type == "stream")
+        for cell in notebook.cells[1:]
+    ]
+    assert said == [
+        "labkit: the lab before this one is removed: web\n",
+        "labkit: the lab before this one is removed: it had no container\n",
+    ]
