@@ -10,6 +10,7 @@ Everything here is imported when it is first used, so that `import labkit` costs
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,7 +48,24 @@ __all__ = [
 ]
 
 
+def load_ipython_extension(ip: Any) -> None:
+    """What `%load_ext labkit` calls; `import labkit` in a notebook does the same."""
+    from labkit.shell.magics import register
+
+    register(ip)
+
+
+def _meet_ipython() -> None:
+    """Let a notebook know the shell cells, as soon as there is a notebook."""
+    if "IPython" in sys.modules and (ip := sys.modules["IPython"].get_ipython()) is not None:
+        load_ipython_extension(ip)
+
+
+_meet_ipython()
+
+
 def __getattr__(name: str) -> Any:
+    _meet_ipython()  # labkit may have been imported before the notebook's shell was there
     if name == "show":
         return importlib.import_module("labkit.show")
     if name in _HOME_OF:

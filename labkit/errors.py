@@ -162,6 +162,12 @@ class ExecTimeoutError(LabError, TimeoutError):
 # --- the machine -----------------------------------------------------------------------------
 
 
+class CommandFailedError(LabError):
+    """What was typed in a shell cell ended otherwise than the cell says."""
+
+    exit_code: int = 0
+
+
 class HostError(LabError):
     """The machine on which the engine's processes live cannot be seen."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from labkit.host import Host
 
 NOTED = 2.0  # seconds in which the engine notes the exit, once the streams have ended
+LATE = 86400.0  # and at the latest: a program may close its streams and go on
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,27 +48,61 @@ def execute(
     workdir: str | None,
     env: Mapping[str, str] | None,
 ) -> Output:
-    """Run a command in a running container; after `timeout` seconds, or an interrupt, kill it.
+    """Run a command in a running container, and collect what it prints; see `carry_out`."""
+    printed = {STDOUT: bytearray(), STDERR: bytearray()}
+    exit_code = carry_out(
+        api,
+        container,
+        command,
+        sink=lambda which, data: printed[which].extend(data),
+        host=host,
+        timeout=timeout,
+        user=user,
+        workdir=workdir,
+        env=env,
+    )
+    stdout, stderr = (data.decode(errors="replace") for data in printed.values())
+    return Output(exit_code, stdout, stderr)
 
-    The engine's exec has no timeout of its own. `host` is looked for only where there is
-    something to kill. Raises ExecTimeoutError and the SDK's errors.
+
+def carry_out(
+    api: Any,
+    container: str,
+    command: str | Sequence[str],
+    *,
+    sink: Callable[[int, bytes], object],
+    host: Callable[[], Host],
+    timeout: float = math.inf,
+    user: str = "",
+    workdir: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> int:
+    """Run a command in a running container; return its exit code.
+
+    `sink` is given what it prints, as it comes: STDOUT or STDERR, and bytes. After `timeout`
+    seconds, or an interrupt, the command is killed: the engine's exec has no timeout of its own.
+    `host` is looked for only where there is something to kill.
+    Raises ExecTimeoutError and the SDK's errors.
     """
     created = api.exec_create(container, command, user=user, workdir=workdir, environment=env)["Id"]
-    began, output = time.monotonic(), {STDOUT: b"", STDERR: b""}
+    began, kept = time.monotonic(), bytearray()
     stream: FrameStream | None = None
     try:
         stream = FrameStream(api.exec_start(created, socket=True))
         for which, data in stream.frames(timeout=timeout):
-            output[which] += data
-        exit_code = _exit_code(api, created, max(timeout - time.monotonic() + began, NOTED))
+            sink(which, data)
+            if which == STDOUT and timeout < math.inf:
+                kept += data
+        left = timeout - time.monotonic() + began
+        return _exit_code(api, created, min(max(left, NOTED), LATE))
     except (TimeoutError, WaitTimeoutError) as err:
         alive = _end(api, created, container, host, began)
         raise ExecTimeoutError(
             f"The command ran for more than {timeout:g} s and "
             + (f"could not be killed: {alive}." if alive else "was killed."),
             timeout=timeout,
-            stdout=output[STDOUT].decode(errors="replace"),
-            seen=f"{command!r}, which had printed {output[STDOUT][-200:]!r}",
+            stdout=kept.decode(errors="replace"),
+            seen=f"{command!r}, which had printed {bytes(kept[-200:])!r}",
             do="remove the container, which ends all that is in it; `labkit doctor` tells more"
             if alive
             else "give it more time with `timeout=`, or end it yourself",
@@ -79,8 +115,6 @@ def execute(
     finally:
         if stream is not None:
             stream.close()
-    stdout, stderr = (data.decode(errors="replace") for data in output.values())
-    return Output(exit_code, stdout, stderr)
 
 
 def _exit_code(api: Any, created: str, timeout: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -51,7 +52,8 @@ class FrameStream:
 
     def _receive(self, count: int, deadline: float) -> bytes | None:
         while len(self._buffer) < count:
-            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            left = deadline - time.monotonic()
+            self.socket.settimeout(None if left == math.inf else max(left, 0.001))
             received = self._reader.read1(1 << 20)
             if not received:
                 return None

@@ -24,7 +24,7 @@ FLOORS = (
     ("inspect",),
     ("proxy",),
     ("lab",),
-    ("checks", "show"),
+    ("checks", "show", "shell"),
     ("authoring",),
     ("cli",),
 )
