@@ -45,17 +45,19 @@ async def listed(ask: Ask, world: World) -> Plan:
             own = labels.shown_name(one["Names"][0], one["Labels"]) if one["Names"] else ""
             one["Names"] = [f"/{own}", *one["Names"][1:]]
         if named:
-            answer = [one for one in answer if _matches(named, one["Names"])]
+            answer = [one for one in answer if matches(named, one["Names"])]
         return answer[:limit] if named and limit else answer
 
     return Call(ask, shape)
 
 
-def _matches(patterns: list[str], names: list[str]) -> bool:
-    """As the engine does it: with and without the slash before a name."""
+def matches(patterns: list[str], names: list[str]) -> bool:
+    """As the engine does it: with and without the slash before a name. Raises Refusal."""
     try:
         return any(
-            re.search(one, name) or re.search(one, name[1:]) for one in patterns for name in names
+            re.search(one, name) or re.search(one, name.removeprefix("/"))
+            for one in patterns
+            for name in names
         )
     except re.error as err:
         raise Refusal(400, f"invalid filter: {err}") from err
@@ -66,11 +68,7 @@ async def create(ask: Ask, world: World) -> Plan:
     body = await ask.json()
     name = ask.first("name").removeprefix("/")
     if name:
-        if not NAMED.fullmatch(name):
-            raise Refusal(
-                400,
-                f"Invalid container name ({name}), only {NAMED.pattern} are allowed",
-            )
+        _checked(name)
         if (taken := await world.find_container(name)) and taken.name == name:
             raise Refusal(
                 409,
@@ -102,13 +100,19 @@ async def create(ask: Ask, world: World) -> Plan:
     return Call(ask)
 
 
+def _checked(name: str) -> str:
+    if not NAMED.fullmatch(name.removeprefix("/")):
+        raise Refusal(400, f"Invalid container name ({name}), only {NAMED.pattern} are allowed")
+    return name.removeprefix("/")
+
+
 async def _join(body: dict[str, Any], host: dict[str, Any], world: World, name: str) -> None:
     """The networks of a new container, on each of which its own name resolves."""
     mode = str(host.get("NetworkMode") or "")
     if mode.startswith("container:"):
         host["NetworkMode"] = await world.mode(mode)
-        return
-    if mode:
+        mode = ""
+    elif mode:
         host["NetworkMode"] = await world.joined(mode)
     said = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     ends = {await world.joined(net): await endpoint(end, world) for net, end in said.items()}
@@ -167,6 +171,9 @@ async def _bind(said: str, world: World, driver: str) -> str:
 
 
 async def settle_mount(mount: dict[str, Any], world: World) -> None:
+    """A volume by its name is the lab's; so is an image, where the engine mounts them."""
+    if mount.get("Type") == "image" and mount.get("Source"):
+        mount["Source"] = await world.image(str(mount["Source"]))
     if mount.get("Type") != "volume":
         return
     source = str(mount.get("Source") or "")
@@ -189,8 +196,12 @@ async def inside(ask: Ask, world: World, reference: str, what: str) -> Plan:
         return Raw(ask)
     if what in ("wait", "stats"):
         return Streamed(ask)
+    if what == "start" and (await ask.json()):
+        raise Refusal(
+            400, "starting container with non-empty request body was removed in API v1.24"
+        )
     if what == "rename":
-        name = ask.first("name")
+        name = _checked(ask.first("name"))
         if (taken := await world.find_container(name)) and taken.name == name:
             raise Refusal(
                 409,

@@ -112,7 +112,12 @@ class EngineLines:
         try:
             return await self._upstream.open()
         except (OSError, TimeoutError) as err:
-            raise Refusal(502, f"the engine does not answer: {err or type(err).__name__}") from err
+            said = err or type(err).__name__
+            raise Refusal(
+                502,
+                f"the engine behind this lab's socket does not answer ({said}): "
+                "`labkit doctor` says what is there, and `labkit engine start` starts one",
+            ) from err
 
     @asynccontextmanager
     async def stream(
@@ -217,4 +222,4 @@ def _end(line: Line, sending: asyncio.Task[None] | None) -> None:
 def target(path: str, query: Query) -> str:
     """The target of a request."""
     said = urlencode([(name, one) for name, many in query.items() for one in many])
-    return quote(path, safe="/:@+,=~!$&'()*;%") + (f"?{said}" if said else "")
+    return quote(path, safe="/:@+,=~!$&'()*;") + (f"?{said}" if said else "")

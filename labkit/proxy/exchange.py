@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.proxy.engine import Headers, target
+from labkit.proxy.fields import spelled
 from labkit.proxy.refusal import Refusal
 
 LARGEST = 16 << 20  # bytes of a request that is read as a whole
@@ -48,10 +49,10 @@ class Ask:
         return self._body
 
     async def json(self) -> dict[str, Any]:
-        """What the body says. Raises Refusal."""
+        """What the body says, its fields spelled as in the manual. Raises Refusal."""
         said = await self.body()
         try:
-            value = json.loads(said) if said.strip() else {}
+            value = spelled(json.loads(said) if said.strip() else {})
         except (ValueError, RecursionError) as err:
             raise Refusal(400, f"invalid JSON: {err}") from err
         if not isinstance(value, dict):

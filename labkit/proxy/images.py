@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from labkit import labels
 from labkit.proxy.archive import renamed
 from labkit.proxy.containers import only_own, own_name
 from labkit.proxy.exchange import Ask, Call, Plan, Raw, Streamed, Told
-from labkit.proxy.names import HUB, PORT, is_anothers, with_tag
+from labkit.proxy.lent import Lent
+from labkit.proxy.names import HUB, is_anothers, with_tag
 from labkit.proxy.refusal import Refusal, no_such
-from labkit.proxy.world import World
+from labkit.proxy.world import NO_NAME, World
 
 IMAGE = re.compile(r"/images/(?P<name>.+?)(?:/(?P<what>json|history|get|tag|push))?")
-NO_NAME = "<none>:<none>"
 
 
 async def listed(ask: Ask, world: World) -> Plan:
@@ -41,12 +40,20 @@ async def listed(ask: Ask, world: World) -> Plan:
 
 def seen_image(image: dict[str, Any], world: World) -> dict[str, Any] | None:
     """An image as the lab sees it: without others' names; None if it is another lab's."""
-    tags = [tag for tag in image.get("RepoTags") or () if tag != NO_NAME]
-    whose = (image.get("Labels") or {}).get(labels.LAB, world.identity.lab)
-    if is_anothers(tags, world.names) or (not tags and whose != world.identity.lab):
+    if not world.sees(image):
         return None
-    seen = [tag for tag in tags if not is_anothers([tag], world.names)]
-    return {**image, "RepoTags": seen or image.get("RepoTags")}
+    return {
+        **image,
+        **{
+            field: _without_anothers(image[field], world)
+            for field in ("RepoTags", "RepoDigests")
+            if image.get(field)
+        },
+    }
+
+
+def _without_anothers(names: Iterable[str], world: World) -> list[str]:
+    return [one for one in names if not is_anothers([one], world.names)]
 
 
 async def image(ask: Ask, world: World, reference: str, what: str) -> Plan:
@@ -63,6 +70,8 @@ async def image(ask: Ask, world: World, reference: str, what: str) -> Plan:
     ask.path = f"/images/{name}/{what}"
     if what == "get":
         return await _save(ask, world, [name])
+    if what == "history":
+        return Call(ask, lambda answer: [_without_tags(one, world) for one in answer])
     if what != "json":
         return Call(ask)
     return Call(ask, lambda answer: _seen_or_refused(answer, world, reference))
@@ -76,12 +85,17 @@ def _seen_or_refused(answer: Any, world: World, reference: str) -> Any:
     return seen
 
 
+def _without_tags(step: dict[str, Any], world: World) -> dict[str, Any]:
+    return {**step, "Tags": _without_anothers(step.get("Tags") or (), world) or None}
+
+
 async def _see(world: World, name: str, reference: str) -> dict[str, Any]:
     """What the engine says of an image that the lab may see. Raises Refusal."""
     status, seen = await world.engine.json("GET", f"/images/{name}/json")
     if status != 200:
         raise no_such("image", reference)
-    return dict(_seen_or_refused(seen, world, reference))
+    _seen_or_refused(seen, world, reference)
+    return dict(seen)
 
 
 async def remove(ask: Ask, world: World, reference: str) -> Plan:
@@ -189,6 +203,7 @@ async def _push(ask: Ask, world: World, reference: str) -> Plan:
     own = with_tag(world.names.image_on_engine(said))
     mine, theirs = await _id_of(world, own), await _id_of(world, with_tag(said))
     if mine is None:
+        await world.image(said)
         return Streamed(ask)
     if theirs not in (None, mine):
         raise Refusal(409, f"the name {said} is another image's on this engine, not the lab's")
@@ -259,31 +274,6 @@ async def build(ask: Ask, world: World) -> Plan:
     elif mode:
         ask.query["networkmode"] = [await world.joined(mode)]
     return Streamed(ask, upload=bytes, around=Lent(world))
-
-
-class Lent(AbstractAsyncContextManager[None]):
-    """For as long as a build takes, the engine knows the lab's images by the learner's names.
-
-    A Dockerfile names them so in `FROM`. A name that is somebody's stays theirs.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._names: list[str] = []
-
-    async def __aenter__(self) -> None:
-        for one in await self._world.ask("/images/json", {}):
-            for tag in one.get("RepoTags") or ():
-                shown = self._world.names.shown_image(tag)
-                own = self._world.names.is_own_image(tag)
-                if own and not PORT.match(shown) and await _id_of(self._world, shown) is None:
-                    with suppress(Refusal):
-                        await _tag(self._world, one["Id"], shown)
-                        self._names.append(shown)
-
-    async def __aexit__(self, *_: Any) -> None:
-        for name in self._names:
-            await self._world.engine.json("DELETE", f"/images/{name}", {"noprune": ["1"]})
 
 
 async def prune_cache(ask: Ask, world: World) -> Plan:

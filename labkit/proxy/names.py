@@ -16,7 +16,7 @@ LATEST = "latest"
 HUB = re.compile(r"^(?:index\.)?docker\.io/(?:library/)?")
 PORT = re.compile(r"^([^/:@]+):(\d+)(?=/)")
 WRITTEN_PORT = re.compile(r"^([^/:@]+)__(\d+)(?=/)")
-ANOTHER_LABS = re.compile(r"^(?:docker\.io/)?labkit-[0-9a-f]{8}/")
+ANOTHER_LABS = re.compile(r"^(?:(?:index\.)?docker\.io/(?:library/)?)?labkit-[0-9a-f]{8}[/:@]")
 OURS = frozenset({labels.LAB, labels.SESSION, labels.OWNER, labels.NAME})
 
 
@@ -29,7 +29,7 @@ class Names:
         self.images = labels.image_prefix(lab)
         # In a text only where a name may begin: a path of the engine's machine is told as it is.
         self._begins = re.compile(rf"^(/?){self.prefix}|(?<=:)(/?){self.prefix}")
-        self._image_begins = re.compile(rf"^(?:docker\.io/)?{self.images}")
+        self._image_begins = re.compile(rf"^(?:(?:index\.)?docker\.io/)?{self.images}")
 
     def on_engine(self, name: str) -> str:
         """What the engine calls a container, network or volume."""

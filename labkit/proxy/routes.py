@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote
 
 from labkit.proxy import buildkit, containers, images, networks, swarm, system
 from labkit.proxy.exchange import Ask, Call, Plan, Raw
+from labkit.proxy.lent import Lent
 from labkit.proxy.names import with_tag
 from labkit.proxy.refusal import Refusal
 from labkit.proxy.world import World
@@ -76,7 +77,7 @@ async def plan(ask: Ask, world: World) -> Plan:
                 lambda name: with_tag(world.names.image_on_engine(name)),
                 lambda name: world.identity.labels(containers.own_name(name)),
             ),
-            around=images.Lent(world),
+            around=Lent(world),
         )
     kind, *rest = ask.path[1:].split("/")
     if kind in WHOLE:

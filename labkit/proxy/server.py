@@ -25,6 +25,7 @@ from labkit.proxy.world import Identity, World
 HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"host", b"expect"}
 FRAMING = {b"content-length", b"transfer-encoding"}
 STREAMS = (b"raw-stream", b"multiplexed-stream")
+BACKLOG = 1024  # connections that may wait
 SMALL = 1 << 20  # bytes of a refused request's body that are read, to say why it is refused
 
 
@@ -42,7 +43,7 @@ class LabSocket:
     async def serve(self, listening: socket.socket) -> None:
         """Take connections from now on."""
         self._server = await asyncio.start_unix_server(
-            self._connection, sock=listening, limit=CHUNK
+            self._connection, sock=listening, limit=CHUNK, backlog=BACKLOG
         )
 
     def close(self) -> None:
@@ -80,7 +81,7 @@ class LabSocket:
             return await self._answer(client, request, method, record)
         except Refusal as err:
             return await client.tell(Told(err.status, {"message": err.message}), record)
-        except (LookupError, TypeError, ValueError, AttributeError) as err:
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as err:
             # A body of another shape than Docker's; or what we did not think of.
             said = f"labkit's socket cannot read this request: {type(err).__name__}: {err}"
             return await client.tell(Told(400, {"message": said}), record)
@@ -97,10 +98,14 @@ class LabSocket:
         version, path, query = read_target(target)
         record.path = path
         record.purpose = purpose(method, path)
-        headers = [(k, v) for k, v in request.headers.raw_items() if k.lower() not in HOP]
+        headers = [
+            (k, v)
+            for k, v in request.headers.raw_items()
+            if k.lower() not in HOP and not _is_form(k, v)
+        ]
         ask = Ask(method, version, path, query, headers, client.body(record))
-        is_json = b"json" in ask.header("content-type").encode()
-        said = await ask.json() if is_json and method == "POST" and "build" not in path else {}
+        is_judged = method == "POST" and path.startswith("/containers/")
+        said = await ask.json() if is_judged and path.endswith(("/create", "/exec")) else {}
         if why := self._policy.why_not(method, path, said):
             raise Refusal(403, why)
         planned: Plan = await plan(ask, self.world)
@@ -221,6 +226,11 @@ class LabSocket:
         return False
 
 
+def _is_form(header: bytes, value: bytes) -> bool:
+    """Whether it says that the body is a form, whose values the engine takes before the query's."""
+    return header.lower() == b"content-type" and b"form" in value.lower()
+
+
 def _own(headers: Headers) -> Headers:
     return [(k, v) for k, v in headers if k.lower() not in FRAMING]
 
@@ -274,11 +284,16 @@ async def _join(
             if not data:
                 return
 
-    going_up = asyncio.create_task(up())
+    going_up, going_down = asyncio.create_task(up()), asyncio.create_task(down())
     try:
-        await down()
+        await asyncio.wait([going_up, going_down], return_when=asyncio.FIRST_COMPLETED)
+        err = going_up.exception() if going_up.done() else None
+        if err is not None and not isinstance(err, OSError):
+            raise ConnectionError("that is no conversation with BuildKit") from err
+        await going_down  # the engine may close one way, and say why on the other
     finally:
         await _ended(going_up)
+        await _ended(going_down)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -110,6 +110,12 @@ async def _own(spec: dict[str, Any], world: World, kind: str) -> None:
         container["Image"] = await world.image(str(container.get("Image") or ""))
     for mount in container.get("Mounts") or ():
         await settle_mount(mount, world)
-    for field, key in (("Secrets", "SecretName"), ("Configs", "ConfigName")):
-        for used in container.get(field) or ():
-            used[key] = world.names.on_engine(world.names.shown(str(used.get(key) or "")))
+    for kind, field in (("secrets", "Secret"), ("configs", "Config")):
+        for used in container.get(f"{field}s") or ():
+            said = str(used.get(f"{field}ID") or used.get(f"{field}Name") or "")
+            if (found := await _find(world, kind, said)) is None:
+                raise no_such(field.lower(), said)
+            used[f"{field}ID"] = found
+            used[f"{field}Name"] = world.names.on_engine(
+                world.names.shown(str(used.get(f"{field}Name") or ""))
+            )

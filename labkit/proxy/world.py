@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from labkit import labels
 from labkit.proxy.engine import EngineLines
-from labkit.proxy.names import Names, with_tag
+from labkit.proxy.lent import Lending
+from labkit.proxy.names import Names, is_anothers, with_tag
 from labkit.proxy.refusal import Refusal, no_such
 
+ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # the name of a volume that was given none
 BUILT_IN = ("bridge", "host", "none", "ingress", "docker_gwbridge")
+NO_NAME = "<none>:<none>"
 SERVICE = "com.docker.swarm.service.name"
 
 
@@ -47,6 +51,7 @@ class World:
         self.identity = identity
         self.engine = engine
         self.names = Names(identity.lab)
+        self.lending = Lending()
         self.execs: set[str] = set()  # that were made through this socket
         self.pulled: set[str] = set()  # images that came through it, and may go through it
         self.loose: set[str] = set()  # volumes without a name, whose containers have gone
@@ -71,7 +76,10 @@ class World:
             if one.id == wanted:
                 return one
         for one in found:
-            if wanted in (one.name, one.on_engine):
+            if wanted == one.name:
+                return one
+        for one in found:
+            if wanted == one.on_engine:
                 return one
         return _only([one for one in found if one.id.startswith(wanted)], reference)
 
@@ -157,7 +165,11 @@ class World:
             one
             for one in answered["Volumes"] or ()
             if (one.get("Labels") or {}).get(labels.LAB) == self.identity.lab
-            or (one["Name"] in loose and labels.LAB not in (one.get("Labels") or {}))
+            or (
+                one["Name"] in loose
+                and ANONYMOUS.fullmatch(one["Name"])
+                and labels.LAB not in (one.get("Labels") or {})
+            )
         ]
 
     async def find_volume(self, reference: str) -> Found | None:
@@ -178,16 +190,32 @@ class World:
     # --- images --------------------------------------------------------------------------------
 
     async def image(self, reference: str) -> str:
-        """What the engine calls an image: the lab's own of this name, else anybody's."""
-        if reference.startswith("sha256:"):
-            return reference
-        own = with_tag(self.names.image_on_engine(reference))
-        status, _ = await self.engine.json("GET", f"/images/{own}/json")
+        """What the engine calls an image: the lab's own of this name, else anybody's.
+
+        Raises Refusal for another lab's.
+        """
+        if not reference.startswith("sha256:"):
+            own = with_tag(self.names.image_on_engine(reference))
+            status, _ = await self.engine.json("GET", f"/images/{own}/json")
+            if status == 200:
+                return own
+        status, seen = await self.engine.json("GET", f"/images/{reference}/json")
         if status == 200:
-            return own
-        if reference.startswith("labkit-"):
-            _refuse_anothers(reference, self.names)
+            found = (seen.get("Config") or {}).get("Labels")
+            if not self.sees({**seen, "Labels": found}):
+                raise no_such("image", reference)
         return reference
+
+    def sees(self, image: Mapping[str, Any]) -> bool:
+        """Whether an image, as it is listed, is not another lab's.
+
+        Another lab's bears its label, or has no names but others'.
+        """
+        tags = [tag for tag in image.get("RepoTags") or () if tag != NO_NAME]
+        if any(map(self.names.is_own_image, tags)):
+            return True
+        whose = (image.get("Labels") or {}).get(labels.LAB) or self.identity.lab
+        return whose == self.identity.lab and not is_anothers(tags, self.names)
 
     # --- inside --------------------------------------------------------------------------------
 
@@ -203,10 +231,3 @@ def _only(found: list[Found], reference: str) -> Found | None:
     if len(found) > 1 and reference:
         raise Refusal(400, f"Multiple IDs found with provided prefix: {reference}")
     return found[0] if found and reference else None
-
-
-def _refuse_anothers(reference: str, names: Names) -> None:
-    from labkit.proxy.names import is_anothers
-
-    if is_anothers([reference], names):
-        raise no_such("image", reference)
