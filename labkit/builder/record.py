@@ -19,7 +19,7 @@ INSTRUCTION = re.compile(r"^\[(?:(?P<stage>\S+) )?\d+/\d+\] (?P<words>.*)$", re.
 NAMELESS = re.compile(r"^stage-\d+$")
 # What BuildKit writes out of the name of an image, and what labkit adds to the learner's.
 LONG_NAME = re.compile(
-    r"^FROM (?:docker\.io/)?(?:library/)?(?:labkit-[0-9a-f]{8}:)?"
+    r"^FROM (?:docker\.io/)?(?:library/)?(?:labkit-[0-9a-f]{8}[:/])?"
     r"(?P<name>\S+?)(?::latest)?(?:@\S+)?$"
 )
 CANCELED = "context canceled"  # because another step failed

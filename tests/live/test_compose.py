@@ -68,7 +68,7 @@ def test_a_project_is_the_labs(engine: Engine) -> None:
         assert see.network("app").id == lab.networks("app")[0].id
         assert see.volume("data").name == "data"
         assert see.image("web").id == lab.image("web").id
-        assert [one.name for one in lab.containers()] == ["db", "web"]
+        assert [one.name for one in lab.containers()] == ["shop-db-1", "shop-web-1"]
 
         # It is a real project: names resolve, files are there, a port is published on loopback.
         web.wait_port(80)
@@ -85,7 +85,7 @@ def test_a_project_is_the_labs(engine: Engine) -> None:
         # Again, with one more; what is there already is left as it is.
         first = shop.container("web").id
         shop.up(scale={"web": 2})
-        assert [one.name for one in shop.containers("web")] == ["web", "web"]
+        assert [one.name for one in shop.containers("web")] == ["shop-web-1", "shop-web-2"]
         assert shop.container("web").id == first != shop.container("web", 2).id
         with pytest.raises(NotFoundError) as raised:
             shop.container("web", 3)
