@@ -12,6 +12,7 @@ import typer
 
 from labkit import paths
 from labkit.engine import Endpoint, Engine, PrivateEngine, connect, discovery, start_vm, the_vm
+from labkit.engine.endpoint import ITSELF, VARIABLES
 from labkit.engine.vm import (
     Base,
     MicroVM,
@@ -21,6 +22,8 @@ from labkit.engine.vm import (
 )
 from labkit.errors import BadValueError, LabError
 from labkit.images import build_images, recipe_of_all
+from labkit.lab import registry
+from labkit.lab.lab import can_be_served
 
 app = typer.Typer(help="The engine that runs the containers.", no_args_is_help=True)
 Kind = Annotated[
@@ -85,19 +88,43 @@ def stop(kind: Kind = None) -> None:
 
 @app.command()
 def status() -> None:
-    """Say which engines of labkit's own run; exit code 3 if none does."""
+    """Say which engines of labkit's own run, and whose labs are open; exit code 3 if no engine is.
+
+    An arrow marks the lab to which `docker` in a terminal leads.
+    """
     running = {name: one.pid() for name, one in _ours().items() if one.pid() is not None}
     for name, pid in running.items():
         typer.echo(f"{NAMES[name]} runs, pid {pid}")
+    followed = registry.followed()
+    for lab in registry.entries():
+        arrow = "→" if lab == followed else " "
+        state = "" if lab.is_served() else "; nobody serves it: run one of its cells again"
+        typer.echo(f"{arrow} the lab of {lab.whose}: {lab.socket}{state}")
     if not running:
         typer.echo("no engine of labkit's runs")
         raise typer.Exit(3)
 
 
 @app.command()
-def env(kind: Kind = None) -> None:
-    """Print what points `docker` at the engine: `eval "$(labkit engine env)"`."""
-    for name, value in connect(kind=kind).environ().items():
+def env(
+    kind: Kind = None,
+    itself: Annotated[
+        bool, typer.Option("--engine-itself", help="not the notebook's lab: all that is there")
+    ] = False,
+) -> None:
+    """Print what leads `docker` to the notebook in which a cell ran last.
+
+    Use it so: `eval "$(labkit engine env)"`. It follows when a cell runs in another notebook.
+    """
+    engine = connect(kind=kind)
+    found = engine.environ()
+    if not itself and can_be_served(engine):
+        chosen = {ITSELF + name: found.pop(name) for name in VARIABLES if name in found}
+        found |= {**registry.environ_of(registry.current()), **chosen}
+        followed = registry.followed()
+        where = f"the lab of {followed.whose}" if followed else "the next notebook that runs a cell"
+        typer.echo(f"docker leads to {where}; --engine-itself leads to the engine", err=True)
+    for name, value in found.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 

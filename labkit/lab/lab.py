@@ -27,6 +27,7 @@ from labkit.errors import (
 from labkit.lab import registry, surroundings
 from labkit.lab.compose import Compose
 from labkit.lab.container import WAIT_TIMEOUT, Container
+from labkit.lab.conversation import Conversation, read_conversation
 from labkit.lab.execution import Output
 from labkit.lab.image import Image
 from labkit.lab.network import OVERLAPS, SUBNET_TRIES, Network, random_subnet
@@ -67,7 +68,7 @@ class Lab:
             notebook=os.environ.get("JPY_SESSION_NAME", ""),
             engine=self.engine.endpoint.url,
         )
-        listening = registry.listen(self._entry) if _can_be_served(self.engine) else None
+        listening = registry.listen(self._entry) if can_be_served(self.engine) else None
         self.reaper.open(self._entry, listening)
         # A lab that a notebook has dropped, by running its first cell again, goes too; by the
         # reaper, because a garbage collector is no place to speak to an engine from.
@@ -106,7 +107,15 @@ class Lab:
 
         In a notebook this process has it already. Shell: `eval "$(labkit engine env)"`.
         """
-        return {**self.engine.environ(), **surroundings.environ_of(self._entry)}
+        return {**self.engine.environ(), **registry.environ_of(self._entry.socket)}
+
+    def conversation(self, *, since: int = 0) -> Conversation:
+        """What Docker's clients asked through the lab's socket, and what it was for.
+
+        `since`: after the exchange of that number; a conversation has a `last`. Raises
+        EngineGoneError. Shell: `docker --debug run ...` shows some of it.
+        """
+        return read_conversation(self._entry, since=since)
 
     def labels(self, name: str) -> dict[str, str]:
         """The labels by which what is made by other means goes with the lab; checks see it, too.
@@ -425,7 +434,7 @@ class Lab:
             options["network_mode"] = self._mode(network)
 
 
-def _can_be_served(engine: Engine) -> bool:
+def can_be_served(engine: Engine) -> bool:
     """Whether the proxy can reach the engine: not by ssh, which it does not speak."""
     return engine.endpoint.url.startswith(("unix://", "tcp://", "http://", "https://"))
 

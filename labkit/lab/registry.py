@@ -7,15 +7,21 @@ import os
 import socket
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from labkit import paths
+from labkit.engine.endpoint import SOCKET
 from labkit.owner import is_dead
+from labkit.proxy.recorder import PLACE
 
+ANSWER = 5.0  # seconds
 BACKLOG = 1024  # connections that may wait
-CURRENT = "notebook.sock"  # leads to the lab of the notebook in which a cell ran last
+# Leads to the lab of the notebook in which a cell ran last. A client says this name where there is
+# none.
+CURRENT = "notebook-of-the-last-cell.sock"
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,23 @@ class Entry:
     def socket(self) -> Path:
         """Where Docker's clients reach the lab."""
         return folder() / f"{self.lab}.sock"
+
+    def is_served(self) -> bool:
+        """Whether somebody answers there."""
+        with suppress(OSError, HTTPException):
+            self.ask(PLACE)
+            return True
+        return False
+
+    def ask(self, path: str) -> bytes:
+        """What is answered there to a GET. Raises OSError, HTTPException."""
+        line = HTTPConnection("docker", timeout=ANSWER)
+        line.sock = socket.socket(socket.AF_UNIX)
+        with closing(line):
+            line.sock.settimeout(ANSWER)
+            line.sock.connect(str(self.socket))
+            line.request("GET", path)
+            return line.getresponse().read()
 
     @property
     def whose(self) -> str:
@@ -79,6 +102,20 @@ def lead_to(entry: Entry) -> None:
 def current() -> Path:
     """What leads there."""
     return folder() / CURRENT
+
+
+def followed() -> Entry | None:
+    """The lab to which it leads now."""
+    with suppress(OSError):
+        lab = current().readlink().stem
+        return next((one for one in entries() if one.lab == lab and one.is_served()), None)
+    return None
+
+
+def environ_of(path: Path) -> dict[str, str]:
+    """What leads Docker's clients to a lab's socket."""
+    address = f"unix://{path}"
+    return {"DOCKER_HOST": address, SOCKET: address}
 
 
 def forget(lab: str) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _labs: list[tuple[str, registry.Entry]] = []  # open ones of this notebook: id and socket
 _held: dict[str, list[str]] = {}  # the containers of each, when the newest was made
 _hooked = False
+NAMES = (*VARIABLES, SOCKET, *(ITSELF + name for name in VARIABLES))
+_outside: dict[str, str] = {}  # what those were before the first lab
 
 
 def shell() -> Any:
@@ -28,12 +30,6 @@ def shell() -> Any:
     from IPython import get_ipython
 
     return get_ipython()
-
-
-def environ_of(entry: registry.Entry) -> dict[str, str]:
-    """What leads Docker's clients to a lab's socket."""
-    address = f"unix://{entry.socket}"
-    return {"DOCKER_HOST": address, SOCKET: address}
 
 
 def enter(lab: Lab, entry: registry.Entry) -> None:
@@ -48,7 +44,10 @@ def enter(lab: Lab, entry: registry.Entry) -> None:
     for name, value in lab.engine.environ().items():
         if name not in VARIABLES:
             os.environ[name] = value  # where `docker` and its plugins are
-    if _labs:
+    if not _labs:
+        _outside.clear()
+        _outside.update({name: os.environ[name] for name in NAMES if name in os.environ})
+    else:
         _held.update(_containers(lab))
         _forget_shown(ip)
     _labs.append((lab.id, entry))
@@ -98,21 +97,20 @@ def _containers(lab: Lab) -> dict[str, list[str]]:
 
 
 def _lead() -> None:
+    """To the lab made last; without any, to where it led before the first."""
     environ = os.environ
-    if environ.get("DOCKER_HOST", "") != environ.get(SOCKET, "nowhere"):
-        for name in VARIABLES:  # what was there before the first lab, or what somebody has set
-            environ.pop(ITSELF + name, None)
-            if name in environ:
-                environ[ITSELF + name] = environ.pop(name)
     if _labs:
-        environ.update(environ_of(_labs[-1][1]))
+        if environ.get("DOCKER_HOST", "") != environ.get(SOCKET, "nowhere"):
+            for name in VARIABLES:  # the engine itself, as somebody has chosen it
+                environ.pop(ITSELF + name, None)
+                if name in environ:
+                    environ[ITSELF + name] = environ.pop(name)
+        environ.update(registry.environ_of(_labs[-1][1].socket))
         registry.lead_to(_labs[-1][1])
         return
-    for name in (*VARIABLES, SOCKET):
+    for name in NAMES:
         environ.pop(name, None)
-    for name in VARIABLES:
-        if ITSELF + name in environ:
-            environ[name] = environ.pop(ITSELF + name)
+    environ.update(_outside)
 
 
 def _before_a_cell(*_: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -74,8 +75,11 @@ class LabSocket:
         request = await client.request()
         if request is None:
             return False
-        method = request.method.decode().upper()
-        record = self._recorder.begin(method, request.target.decode("latin-1").partition("?")[0])
+        method, target = request.method.decode().upper(), request.target.decode("latin-1")
+        if target.startswith(PLACE):  # is no part of it
+            after = int(target.rpartition("=")[2]) if re.fullmatch(r".*=\d{1,9}", target) else 0
+            return await client.tell(Told(200, self._recorder.after(after)), None)
+        record = self._recorder.begin(method, target.partition("?")[0])
         began = time.monotonic()
         try:
             return await self._answer(client, request, method, record)
@@ -91,11 +95,7 @@ class LabSocket:
     async def _answer(
         self, client: _Client, request: h11.Request, method: str, record: Exchange
     ) -> bool:
-        target = request.target.decode("latin-1")
-        if target.startswith(PLACE):
-            after = int(target.rpartition("=")[2] or 0) if "=" in target else 0
-            return await client.tell(Told(200, self._recorder.after(after)), record)
-        version, path, query = read_target(target)
+        version, path, query = read_target(request.target.decode("latin-1"))
         record.path = path
         record.purpose = purpose(method, path)
         headers = [
@@ -376,7 +376,7 @@ class _Client:
         """Whether it wants to hear that it may send the body."""
         return bool(self._conn.they_are_waiting_for_100_continue)
 
-    async def tell(self, told: Told, record: Exchange) -> bool:
+    async def tell(self, told: Told, record: Exchange | None) -> bool:
         """Tell an answer of our own; whether another request may follow."""
         said = json.dumps(told.value).encode() + b"\n"
         headers = [

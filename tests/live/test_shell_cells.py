@@ -14,12 +14,12 @@ import nbformat
 import papermill  # type: ignore[import-untyped]
 import pytest
 from jupyter_client.manager import start_new_kernel
+from kernels import TIMEOUT, Kernel
 
 from labkit.engine import Engine
 from labkit.inspect import read_processes
 from labkit.waiting import wait_until
 
-TIMEOUT = 120
 SESSION = f"shell-{secrets.token_hex(4)}"
 BEGIN = """
 import labkit
@@ -28,56 +28,9 @@ web = lab.run("base", "httpd -f -p 80", name="web")
 """
 
 
-class Kernel:
-    """A notebook's kernel, and what its cells show."""
-
-    def __init__(self, **environ: str) -> None:
-        self.manager, self.client = start_new_kernel(env={**os.environ, **environ})
-        self.run(BEGIN)
-
-    def run(self, cell: str) -> str:
-        """What a cell prints. An error fails the test."""
-        printed, error = self.ends(cell)
-        assert not error, error
-        return printed
-
-    def fails(self, cell: str) -> str:
-        """What the error says that a cell ends with."""
-        _, error = self.ends(cell)
-        assert error, "the cell ended without an error"
-        return error
-
-    def ends(self, cell: str) -> tuple[str, str]:
-        """What a cell prints, and its error."""
-        return self.until_idle(self.client.execute(cell))
-
-    def until_idle(self, asked: str) -> tuple[str, str]:
-        printed, error = [], ""
-        for message in self.messages(asked):
-            if message["msg_type"] == "stream":
-                printed.append(message["content"]["text"])
-            elif message["msg_type"] == "error":
-                error = "\n".join(message["content"]["traceback"])
-        return "".join(printed), error
-
-    def messages(self, asked: str) -> Iterator[dict[str, Any]]:
-        """What comes until the cell has ended."""
-        while True:
-            message = self.client.get_iopub_msg(timeout=TIMEOUT)
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            yield message
-            if message["content"].get("execution_state") == "idle":
-                return
-
-    def end(self) -> None:
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
 @pytest.fixture(scope="module")
 def kernel(engine: Engine) -> Iterator[Kernel]:
-    made = Kernel(LABKIT_SESSION=SESSION)
+    made = begun(LABKIT_SESSION=SESSION)
     yield made
     made.end()
 
@@ -206,7 +159,7 @@ def test_the_hosts_shell_that_was_removed_comes_again(kernel: Kernel, engine: En
 
 
 def test_nothing_is_left_of_the_hosts_shell(engine: Engine) -> None:
-    kernel = Kernel()
+    kernel = begun()
     id = kernel.run("from labkit.shell.toolbox import toolbox_of; print(toolbox_of(lab.engine))")
     kernel.manager.shutdown_kernel(now=True)  # kill -9
     kernel.client.stop_channels()
@@ -219,13 +172,19 @@ def test_nothing_is_left_of_the_hosts_shell(engine: Engine) -> None:
 
 
 def test_through_the_probe(engine: Engine) -> None:
-    kernel = Kernel(LABKIT_HOST="probe")
+    kernel = begun(LABKIT_HOST="probe")
     try:
         assert kernel.run("%%in web\nhostname") == "web\n"
         assert kernel.run("%%host\nps -o args= -p $web") == "httpd -f -p 80\n"
         assert "etc" in kernel.run("%%host\nls /proc/$engine/root").split()
     finally:
         kernel.end()
+
+
+def begun(**environ: str) -> Kernel:
+    made = Kernel(start_new_kernel(env={**os.environ, **environ}))
+    made.run(BEGIN)
+    return made
 
 
 def notebook(path: Path, *cells: str) -> Path:
