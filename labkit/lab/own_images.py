@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit import labels
+from labkit.errors import EngineRefusedError, NotFoundError
+from labkit.proxy.names import Names, with_tag
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ class OwnImages:
     def __init__(self, engine: Engine, lab: str) -> None:
         self._engine = engine
         self._lab = lab
+        self._on_engine = Names(lab)
         self._names: set[str] = set()
 
     def add(self, *names: str) -> None:
@@ -31,13 +34,28 @@ class OwnImages:
 
     def reference(self, image: str) -> str:
         """What the engine calls an image: the lab's own, a lab image, or anybody's."""
-        if image in self._names:
-            return self.tag(image)
+        if own := self._own(image):
+            return own
         return image if "/" in image or ":" in image else f"{LAB_IMAGES}{image}"
 
     def base(self, image: str) -> str:
-        """What a Dockerfile begins from: of the learner's names only what the lab built."""
-        return self.tag(image) if image in self._names else image
+        """What a Dockerfile begins from: of the learner's names only what is the lab's own."""
+        return self._own(image) or image
+
+    def _own(self, image: str) -> str:
+        """The engine's name of one that the lab built, or that `docker` made or tagged in it."""
+        if image in self._names:
+            return self.tag(image)
+        if not image or "@" in image or image.startswith("sha256:"):
+            return ""
+        own = with_tag(self._on_engine.image_on_engine(image))
+        api: Any = self._engine.client.api
+        try:
+            with translated("find an image"):
+                api.inspect_image(own)
+        except (NotFoundError, EngineRefusedError):  # it is not there, or can be no name
+            return ""
+        return own
 
     def is_pullable(self, reference: str) -> bool:
         """Whether a registry may have it: neither the lab's own nor one of the lab images."""
