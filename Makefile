@@ -85,8 +85,8 @@ bench: $(VENV)/dev images ## print labkit's speed beside that of what it replace
 	@missed=; for file in benchmarks/bench_*.py; do python $$file || missed="$$missed $$file"; done; \
 	    [ -z "$$missed" ] || { echo "targets missed in:$$missed" >&2; exit 1; }
 
-peers: $(VENV)/dev ## run docker-py's and testcontainers' own tests on the micro-VM, or ENGINE=private
-	@ENGINE=$(ENGINE) python benchmarks/peers/run.py $(PEERS) $(TEST_OPTIONS)
+peers: $(VENV)/dev ## run docker-py's and testcontainers' own tests on the micro-VM, or ENGINE=private; VIA=socket
+	@ENGINE=$(ENGINE) VIA=$(VIA) python benchmarks/peers/run.py $(PEERS) $(TEST_OPTIONS)
 
 binder-twin: $(VENV)/dev engine ## run the course as a Binder pod would, and print what it took
 	LABKIT_TWIN_CHAPTERS="00 01 02" pytest -s tests/binder/test_twin.py $(TEST_OPTIONS)

@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 continue
             if name not in found:
                 raise pytest.UsageError(f"listed, and not there: {name}")
-            if kind in ("any", "sometimes", os.environ["PEERS_ENGINE"]):
+            if kind in ("any", "sometimes", os.environ["PEERS_ENGINE"], os.environ["PEERS_VIA"]):
                 strict = kind != "sometimes"
                 found[name].add_marker(pytest.mark.xfail(reason=reason, strict=strict))
 

@@ -129,7 +129,7 @@ async def endpoint(said: Any, world: World) -> dict[str, Any]:
     """The settings of a container in a network."""
     end: dict[str, Any] = dict(said or {})
     if end.get("Links"):
-        end["Links"] = [await _link(one, world) for one in end["Links"]]
+        end["Links"] = [await _link_within(one, world) for one in end["Links"]]
     if end.get("NetworkID"):
         end["NetworkID"] = await world.joined(end["NetworkID"])
     return end
@@ -145,6 +145,14 @@ async def _link(said: str, world: World) -> str:
     name, _, alias = said.partition(":")
     found = await world.container(name)
     return f"{found.on_engine}:{alias or found.name}"
+
+
+async def _link_within(said: str, world: World) -> str:
+    """A link in a network, to a container that need not be there yet."""
+    name, _, alias = said.partition(":")
+    found = await world.find_container(name)
+    on_engine = found.on_engine if found else world.names.on_engine(name)
+    return f"{on_engine}:{alias or name}"
 
 
 async def _first_part(said: str, world: World) -> str:
@@ -238,6 +246,13 @@ async def remove(ask: Ask, world: World, reference: str) -> Plan:
             if one["Id"] == found.id:
                 mounts = one.get("Mounts") or ()
                 world.loose |= {m["Name"] for m in mounts if m.get("Type") == "volume"}
+    return Call(ask)
+
+
+async def remove_link(ask: Ask, world: World, reference: str, alias: str) -> Plan:
+    """DELETE /containers/NAME/ALIAS?link=1: the old sort of link, and no container."""
+    found = await world.container(reference)
+    ask.path = f"/containers/{found.on_engine}/{alias}"
     return Call(ask)
 
 

@@ -54,7 +54,8 @@ async def network(ask: Ask, world: World, reference: str) -> Plan:
     if found is None and await world.built_in(reference) is None:
         raise no_such("network", reference)
     if found is not None:
-        ask.path = f"/networks/{found.id}"
+        # By an id the engine finds it in whichever scope.
+        ask.path = f"/networks/{found.on_engine if ask.first('scope') else found.id}"
     mine = {one["Id"] for one in await world.containers()}
     return Call(ask, lambda answer: _confined(_shown(answer), mine))
 
@@ -117,6 +118,8 @@ async def remove_network(ask: Ask, world: World, reference: str) -> Plan:
     """DELETE /networks/ID."""
     found = await world.find_network(reference)
     if found is None and (built_in := await world.built_in(reference)):
+        if built_in["Name"] == "ingress" and world.identity.is_ours:
+            return Call(ask)  # a swarm's, which may have another in its place
         raise Refusal(403, f"{built_in['Name']} is a pre-defined network and cannot be removed")
     if found is None:
         raise no_such("network", reference)

@@ -51,7 +51,7 @@ def read_target(target: str) -> tuple[str, str, dict[str, list[str]]]:
         query = parse_qs(said, keep_blank_values=True, errors="strict")
     except (UnicodeDecodeError, ValueError) as err:
         raise Refusal(400, "a path and parameters in UTF-8 are wanted") from err
-    if not path.startswith("/") or any(ord(letter) < 33 or letter in "?#%\\" for letter in path):
+    if not path.startswith("/") or any(ord(letter) < 32 or letter in "?#%\\" for letter in path):
         raise Refusal(400, f"malformed path: {path!r}")
     if any(part in ("", ".", "..") for part in path[1:].split("/")):
         raise Refusal(404, "page not found")
@@ -107,6 +107,8 @@ async def _one(ask: Ask, world: World, kind: str, reference: str, what: str) -> 
     if kind == "containers":
         if deletes:
             return await containers.remove(ask, world, reference)
+        if ask.method == "DELETE" and ask.flag("link"):
+            return await containers.remove_link(ask, world, reference, what)
         return await containers.inside(ask, world, reference, what)
     if kind == "exec":
         return await containers.exec_(ask, world, reference, what)

@@ -26,8 +26,9 @@ def whole(ask: Ask, world: World) -> Plan:
 async def listed(ask: Ask, world: World, kind: str) -> Plan:
     """GET /services, /secrets and /configs."""
     filters = ask.filters()
-    if "name" in filters:
-        filters["name"] = [world.names.on_engine(one) for one in filters["name"]]
+    for field in ("name", "names"):
+        if field in filters:
+            filters[field] = [world.names.on_engine(one) for one in filters[field]]
     ask.filter_by(filters)
     only_own(ask, world)
     return Call(ask)
