@@ -53,7 +53,7 @@ class Keeper:
         loop.remove_reader(self._line)
         for lab, served in self._labs.items():
             if served is not None:
-                served.close()
+                await served.close()
             registry.forget(lab)
         return list(self._labs)
 
@@ -79,7 +79,7 @@ class Keeper:
             return
         served = self._labs.pop(lab, None)
         if served is not None:
-            served.close()
+            await served.close()
         registry.forget(lab)
         if word == "drop":
             self._sweep("lab", lab)

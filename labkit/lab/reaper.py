@@ -4,7 +4,8 @@ It holds one end of a pair of sockets whose other end only the owner has. The ke
 end when the owner dies, `kill -9` and all; then the reaper removes what the owner's labs hold.
 The owner says `open` before a lab has anything, and hands over the lab's socket, which the reaper
 serves as long as the lab is there; `done` when the owner has removed it, and `drop` when the
-reaper shall do that. Source: unix(7), SCM_RIGHTS.
+reaper shall do that. A reaper that somebody killed is replaced at once: the owner holds the labs'
+sockets too, and who had just asked there would wait for ever. Source: unix(7), SCM_RIGHTS.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import json
 import os
 import socket
 import threading
+import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Literal
 
@@ -21,6 +24,8 @@ from labkit.engine.endpoint import ITSELF, SOCKET, Endpoint
 from labkit.lab.registry import Entry
 
 Word = Literal["open", "done", "drop"]
+
+LIVED = 2.0  # seconds; one that ended sooner would end again, and waits for the next cell
 
 _reapers: dict[tuple[int, Endpoint], Reaper] = {}
 _lock = threading.Lock()
@@ -34,6 +39,8 @@ class Reaper:
         self._open: dict[str, tuple[Entry, socket.socket | None]] = {}
         self._dropped: dict[str, None] = {}
         self._line: socket.socket | None = None
+        self._busy = threading.RLock()  # a collector may drop a lab while we speak
+        self._was_replaced = False
         self._start()
 
     def _start(self) -> None:
@@ -51,12 +58,23 @@ class Reaper:
                 environ=environment | self._endpoint.environ(),
             )
         self.let_go()
-        self._line = ours
+        self._line, self._began = ours, time.monotonic()
+        threading.Thread(target=self._watch, args=(ours,), daemon=True).start()
+
+    def _watch(self, line: socket.socket) -> None:
+        """Wait for the other end's end, and put another there."""
+        with suppress(OSError):
+            line.recv(1)  # nothing ever comes from there
+        with self._busy:
+            if line is self._line and time.monotonic() - self._began > LIVED:
+                self._start_again()
+                self._was_replaced = True
 
     def open(self, entry: Entry, listening: socket.socket | None) -> None:
         """A lab begins; `listening` is its socket."""
-        self._open[entry.lab] = entry, listening
-        self._say("open", entry, listening)
+        with self._busy:
+            self._open[entry.lab] = entry, listening
+            self._say("open", entry, listening)
 
     def done(self, lab: str) -> None:
         """A lab was removed."""
@@ -68,25 +86,30 @@ class Reaper:
         self._end("drop", lab)
 
     def lives(self) -> bool:
-        """Whether somebody is at the other end; else it is started anew."""
-        if self._line is None:
+        """Whether it is still the same one; another is started if it has ended."""
+        with self._busy:
+            if self._line is None:
+                return False
+            if self._was_replaced:
+                self._was_replaced = False
+                return False
+            try:
+                # Nothing ever comes from there but its end.
+                self._line.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+            except BlockingIOError:
+                return True
+            except OSError:
+                pass
+            self._start_again()
             return False
-        try:
-            # Nothing ever comes from there but its end.
-            self._line.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        self._start_again()
-        return False
 
     def _end(self, word: Word, lab: str) -> None:
-        entry, listening = self._open.pop(lab, (None, None))
-        if listening is not None:
-            listening.close()
-        if entry is not None:
-            self._say(word, entry, None)
+        with self._busy:
+            entry, listening = self._open.pop(lab, (None, None))
+            if listening is not None:
+                listening.close()
+            if entry is not None:
+                self._say(word, entry, None)
 
     def _say(self, word: Word, entry: Entry, listening: socket.socket | None) -> None:
         if self._line is None:  # in a fork: the labs are its parent's
@@ -118,7 +141,8 @@ class Reaper:
             self._line = None
 
     def forget(self) -> None:
-        """In a fork: hold nothing of the parent's."""
+        """In a fork: hold nothing of the parent's, not even a lock that another thread had."""
+        self._busy = threading.RLock()
         self.let_go()
         for _, listening in self._open.values():
             if listening is not None:

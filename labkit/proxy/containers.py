@@ -242,10 +242,7 @@ async def remove(ask: Ask, world: World, reference: str) -> Plan:
     found = await world.container(reference)
     ask.path = f"/containers/{found.id}"
     if not ask.flag("v"):
-        for one in await world.containers():
-            if one["Id"] == found.id:
-                mounts = one.get("Mounts") or ()
-                world.loose |= {m["Name"] for m in mounts if m.get("Type") == "volume"}
+        world.leave_volumes([one for one in await world.containers() if one["Id"] == found.id])
     return Call(ask)
 
 
@@ -258,6 +255,8 @@ async def remove_link(ask: Ask, world: World, reference: str, alias: str) -> Pla
 
 async def prune(ask: Ask, world: World) -> Plan:
     """POST /containers/prune."""
+    ended = ("created", "exited", "dead")
+    world.leave_volumes([one for one in await world.containers() if one["State"] in ended])
     only_own(ask, world)
     return Call(ask)
 

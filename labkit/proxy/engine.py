@@ -75,10 +75,15 @@ class Line:
 
     async def say_pieces(self, body: AsyncIterator[bytes]) -> None:
         """Send the rest of a request as it comes; who does not read on has answered already."""
-        with suppress(OSError):
+        try:
             async for piece in body:
                 if piece:
-                    await self.say(h11.Data(data=piece))
+                    with suppress(OSError):
+                        await self.say(h11.Data(data=piece))
+        except (OSError, h11.ProtocolError):
+            self.pipe.close()  # the client has gone: nobody waits for the answer
+            return
+        with suppress(OSError):
             await self.say(h11.EndOfMessage())
 
     async def next_event(self) -> Any:

@@ -66,7 +66,7 @@ async def create_network(ask: Ask, world: World) -> Plan:
     name = str(body.get("Name") or "")
     if not name:
         return Call(ask)
-    if name in BUILT_IN or await world.find_network(name):
+    if name in BUILT_IN or name in await world.network_names():
         raise Refusal(409, f"network with name {name} already exists")
     body["Name"] = world.names.on_engine(name)
     body["Labels"] = {**(body.get("Labels") or {}), **world.identity.labels(name)}

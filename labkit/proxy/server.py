@@ -47,12 +47,14 @@ class LabSocket:
             self._connection, sock=listening, limit=CHUNK, backlog=BACKLOG
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Take no more, and end those that are there."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
             task.cancel()
+        with suppress(Refusal, OSError):  # the engine has gone
+            await self.world.remove_loose()
         self.engine.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

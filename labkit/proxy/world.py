@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,20 @@ class World:
         """The filter that finds the lab's own."""
         return f"{labels.LAB}={self.identity.lab}"
 
+    def leave_volumes(self, containers: Iterable[Mapping[str, Any]]) -> None:
+        """These go, and leave volumes without a name or a label: who knows whose they are?"""
+        self.loose |= {
+            mount["Name"]
+            for one in containers
+            for mount in one.get("Mounts") or ()
+            if mount.get("Type") == "volume" and ANONYMOUS.fullmatch(mount.get("Name") or "")
+        }
+
+    async def remove_loose(self) -> None:
+        """At the lab's end: what has no label is found by no sweep."""
+        while self.loose:
+            await self.engine.json("DELETE", f"/volumes/{self.loose.pop()}")
+
     # --- containers ----------------------------------------------------------------------------
 
     async def containers(self) -> list[dict[str, Any]]:
@@ -109,6 +123,10 @@ class World:
         """Its own."""
         only = {"filters": [json.dumps({"label": [self.label]})]}
         return list(await self.ask("/networks", only))
+
+    async def network_names(self) -> set[str]:
+        """The learner's names of its own."""
+        return {labels.shown_name(one["Name"], one.get("Labels")) for one in await self.networks()}
 
     async def find_network(self, reference: str) -> Found | None:
         """Its own, by id, name or the beginning of an id."""
