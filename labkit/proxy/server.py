@@ -20,13 +20,13 @@ from labkit.proxy.policy import Policy
 from labkit.proxy.recorder import PLACE, Exchange, Recorder, purpose
 from labkit.proxy.refusal import Refusal
 from labkit.proxy.routes import plan, read_target
-from labkit.proxy.upstream import CHUNK, Pipe, PlainPipe, Upstream
+from labkit.proxy.upstream import Pipe, PlainPipe, Upstream
 from labkit.proxy.world import Identity, World
 
 HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"host", b"expect"}
 FRAMING = {b"content-length", b"transfer-encoding"}
 STREAMS = (b"raw-stream", b"multiplexed-stream")
-BACKLOG = 1024  # connections that may wait
+FULL = 0.1  # seconds in which a connection may have ended
 SMALL = 1 << 20  # bytes of a refused request's body that are read, to say why it is refused
 
 
@@ -38,30 +38,38 @@ class LabSocket:
         self.world = World(identity, self.engine)
         self._policy = policy
         self._recorder = Recorder()
-        self._server: asyncio.Server | None = None
+        self._taking: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, listening: socket.socket) -> None:
         """Take connections from now on."""
-        self._server = await asyncio.start_unix_server(
-            self._connection, sock=listening, limit=CHUNK, backlog=BACKLOG
-        )
+        self._taking = asyncio.create_task(self._take(listening))
 
     async def close(self) -> None:
         """Take no more, and end those that are there."""
-        if self._server is not None:
-            self._server.close()
+        if self._taking is not None:
+            self._taking.cancel()
         for task in self._tasks:
             task.cancel()
         with suppress(Refusal, OSError):  # the engine has gone
             await self.world.remove_loose()
         self.engine.close()
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        pipe = PlainPipe(reader, writer)
+    async def _take(self, listening: socket.socket) -> None:
+        listening.setblocking(False)
+        with listening:
+            while True:
+                try:
+                    connected, _ = await asyncio.get_running_loop().sock_accept(listening)
+                except OSError:  # there are too many: some will end
+                    await asyncio.sleep(FULL)
+                    continue
+                task = asyncio.create_task(self._connection(connected))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _connection(self, connected: socket.socket) -> None:
+        pipe = PlainPipe(connected)
         client = _Client(pipe)
         try:
             while await self._turn(client):
@@ -69,7 +77,6 @@ class LabSocket:
         except (OSError, h11.ProtocolError, asyncio.CancelledError):
             pass  # it has gone, or the lab has
         finally:
-            self._tasks.discard(task)
             pipe.close()
 
     async def _turn(self, client: _Client) -> bool:

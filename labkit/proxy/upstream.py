@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from labkit.engine.endpoint import Endpoint
 
 CHUNK = 256 << 10  # bytes that are read at once
+ROOM = 1 << 20  # bytes that may be on their way: fewer turns for a large file
 CONNECT = 20.0  # seconds
 
 
@@ -25,28 +27,34 @@ class Pipe(Protocol):
 
 
 class PlainPipe:
-    """A connection of asyncio's."""
+    """A connected socket, without asyncio's streams: these copy all that passes twice more."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
+        self._socket = connected
+        self._loop = asyncio.get_running_loop()
 
     async def read(self) -> bytes:
         """Some bytes; none at the end."""
-        return await self._reader.read(CHUNK)
+        return await self._loop.sock_recv(self._socket, CHUNK)
 
     async def write(self, data: bytes) -> None:
         """Write all, and wait while the other side does not read."""
-        self._writer.write(data)
-        await self._writer.drain()
+        await self._loop.sock_sendall(self._socket, data)
+        await asyncio.sleep(0)  # who never has to wait lets the others have their turn
 
     async def half_close(self) -> None:
         """Say that nothing more will be written."""
-        with suppress(OSError, RuntimeError):
-            self._writer.write_eof()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """End both directions."""
-        self._writer.close()
+        """End both directions; nobody waits for it any more."""
+        # Before its number is another's: who was cancelled takes his watch back only later.
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
 
 
 class TlsPipe:
@@ -128,12 +136,10 @@ class Upstream:
         async with asyncio.timeout(CONNECT):
             path = self._endpoint.socket_path
             if path is not None:
-                return PlainPipe(*await asyncio.open_unix_connection(path, limit=CHUNK))
+                return PlainPipe(await _connected(socket.AF_UNIX, str(path)))
             address = urlsplit(self._endpoint.url)
-            host = address.hostname or "127.0.0.1"
-            plain = PlainPipe(
-                *await asyncio.open_connection(host, address.port or 2375, limit=CHUNK)
-            )
+            host, port = address.hostname or "127.0.0.1", address.port or 2375
+            plain = PlainPipe(await _dialled(host, port))
             if self._endpoint.cert_path is None:
                 return plain
             secure = TlsPipe(plain, self._tls(Path(self._endpoint.cert_path)), host)
@@ -150,3 +156,25 @@ class Upstream:
             made.load_cert_chain(folder / "cert.pem", folder / "key.pem")
             self._context = made
         return self._context
+
+
+async def _connected(family: int, address: Any) -> socket.socket:
+    """Raises OSError."""
+    made = socket.socket(family)
+    made.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+async def _dialled(host: str, port: int) -> socket.socket:
+    """By whichever of its addresses answers. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, *_, address in found[:-1]:
+        with suppress(OSError):
+            return await _connected(family, address)
+    family, *_, address = found[-1]
+    return await _connected(family, address)
