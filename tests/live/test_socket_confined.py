@@ -192,7 +192,6 @@ def test_nothing_joins_them(lab: Lab, beside: Foreign) -> None:
             {"HostConfig": {"VolumesFrom": [f"{one}:ro"]}},
             {"HostConfig": {"Links": [f"{one}:db"]}},
             {"HostConfig": {"Links": [one]}},
-            {"NetworkingConfig": {"EndpointsConfig": {"net": {"Links": [f"{one}:db"]}}}},
             # Go reads fields whatever their case.
             {"hostconfig": {"PIDMODE": f"container:{one}"}},
             {"HOSTCONFIG": {"volumesfrom": [one]}},
@@ -215,6 +214,19 @@ def test_nothing_joins_them(lab: Lab, beside: Foreign) -> None:
     swapped = {"HostConfig": {"NetworkMode": "container:own"},
                "NetworkingConfig": {"EndpointsConfig": {beside.name: {}}}}  # fmt: skip
     assert ask(lab, "POST", "/containers/create", {"Image": "labkit/base", **swapped}).status == 404
+
+
+def test_a_link_in_a_network_is_to_who_may_come_to_be_in_the_lab(lab: Lab, beside: Foreign) -> None:
+    does(lab, "network", "create", "own-net")
+    for one in (beside.name, beside.references[-1]):
+        end = {"Links": [f"{one}:db"]}
+        body = {"HostConfig": {"NetworkMode": "own-net"},
+                "NetworkingConfig": {"EndpointsConfig": {"own-net": end}}}  # fmt: skip
+        id = ask(lab, "POST", "/containers/create", {"Image": "labkit/base", **body}).value["Id"]
+        seen = lab.engine.client.api.inspect_container(id)["NetworkSettings"]["Networks"]
+        (found,) = seen.values()
+        assert found["Links"] == [f"labkit-{lab.id}-{one}:db"]
+        does(lab, "rm", id)
 
 
 def test_a_volume_of_their_name_is_another(lab: Lab, beside: Foreign) -> None:
@@ -611,7 +623,7 @@ class Fuzz:
         return made
 
 
-@pytest.mark.parametrize("seed", [20260727, DRAWN])
+@pytest.mark.parametrize("seed", [20260727, DRAWN], ids=["fixed", "drawn"])
 def test_fuzz(engine: Engine, beside: Foreign, seed: int) -> None:
     print(f"seed {seed}")
     with Lab(engine=engine) as lab:
