@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from jupyter_client.manager import start_new_kernel
+from kernels import Kernel
 from lab_server import LabServer, containers_of, wait_until
 from notebook_page import NotebookPage, go
 from playwright.sync_api import Locator, Page, WebSocket, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
-from labkit import connect
 from labkit.course import course_dir, exercises_of
 
 # Chromium drops what is under way whenever a network interface comes or goes: beside tests that
@@ -86,8 +88,17 @@ def test_an_exercise_untouched_wrong_and_right(server: LabServer, page: Page) ->
     expect(judged).not_to_contain_text("expected:")
 
 
-def test_docker_in_a_terminal_talks_to_the_engine_of_the_notebooks(
-    server: LabServer, page: Page
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    """A notebook's kernel, in which a cell has run."""
+    made = Kernel(start_new_kernel())
+    made.run("import labkit; lab = labkit.Lab(); box = lab.run('base', name='box')")
+    yield made
+    made.end()
+
+
+def test_docker_in_a_terminal_is_the_notebooks_in_which_a_cell_ran_last(
+    server: LabServer, page: Page, kernel: Kernel
 ) -> None:
     said = server.copies / "terminal.txt"
     prompts: list[str] = []
@@ -120,11 +131,14 @@ def test_docker_in_a_terminal_talks_to_the_engine_of_the_notebooks(
         terminal.click()
         expect(page.locator(".jp-Terminal:visible .xterm-helper-textarea")).to_be_focused()
         page.keyboard.press("Control+C")
-        page.keyboard.type(f"docker info --format '{{{{.ID}}}}' >{said}\n")
+        made = "docker exec box touch /seen; docker run -d --name typed labkit/base"
+        page.keyboard.type(f"{made}; docker ps --format '{{{{.Names}}}}' | sort >{said}\n")
         with suppress(TimeoutError):
-            wait_until(lambda: said.exists() and said.read_text().endswith("\n"), 10)
+            wait_until(lambda: said.exists() and said.read_text().endswith("\n"), 20)
             break
-    assert said.read_text().strip() == connect().client.info()["ID"]
+    assert said.read_text().split() == ["box", "typed"]
+    assert kernel.run("print([one.name for one in lab.containers()])") == "['box', 'typed']\n"
+    assert kernel.run("print(box.exec('ls /seen').exit_code)") == "0\n"
 
 
 def expect_picture(picture: Locator) -> None:
