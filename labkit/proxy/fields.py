@@ -13,7 +13,8 @@ from labkit.proxy.refusal import Refusal
 SPELLED = {
     name.casefold(): name
     for name in (
-        "Aliases", "Binds", "CapAdd", "CgroupnsMode", "Config", "ConfigFrom", "ConfigID",
+        "Aliases", "Binds", "CapAdd", "CapabilityAdd", "CgroupnsMode", "Config", "ConfigFrom",
+        "ConfigID",
         "ConfigName", "Configs", "Container", "ContainerSpec", "DeviceCgroupRules",
         "DeviceRequests", "Devices", "Driver", "DriverConfig", "DriverOpts", "EndpointConfig",
         "EndpointsConfig",

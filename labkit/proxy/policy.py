@@ -21,7 +21,9 @@ NAMESPACES = {
     "pid": "PidMode", "net": "NetworkMode", "ipc": "IpcMode", "uts": "UTSMode",
     "user": "UsernsMode", "cgroup": "CgroupnsMode",
 }  # fmt: skip
-ALL = "ALL"
+BODIES = re.compile(
+    r"/(containers/create|containers/[^/]+/exec|volumes/create|services/create|services/[^/]+/update)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,11 @@ class Policy:
             ) from err
         return policy
 
+    @staticmethod
+    def judges(method: str, path: str) -> bool:
+        """Whether it wants to see the body of such a request."""
+        return method == "POST" and bool(BODIES.fullmatch(path))
+
     def why_not(self, method: str, path: str, body: Mapping[str, Any]) -> str | None:
         """Why a request is refused; None if it is not."""
         for pattern in self.refused:
@@ -63,6 +70,14 @@ class Policy:
                 return f"{method} {path} is not needed in any exercise here, and refused"
         if (method, path) == ("POST", "/containers/create"):
             found = next(self._of_container(body.get("HostConfig") or {}), None)
+        elif (method, path) == ("POST", "/volumes/create"):
+            mount = {"Type": "volume", "VolumeOptions": {"DriverConfig": {
+                "Options": body.get("DriverOpts")}}}  # fmt: skip
+            found = next(self._of_container({"Mounts": [mount]}), None)
+        elif method == "POST" and path.startswith("/services/"):
+            spec = (body.get("TaskTemplate") or {}).get("ContainerSpec") or {}
+            asked = {"Mounts": spec.get("Mounts"), "CapAdd": spec.get("CapabilityAdd")}
+            found = next(self._of_container(asked), None)
         elif method == "POST" and path.endswith("/exec"):
             found = (
                 "a privileged program" if body.get("Privileged") and not self.privileged else None

@@ -113,8 +113,7 @@ class LabSocket:
             if k.lower() not in HOP and not _is_form(k, v)
         ]
         ask = Ask(method, version, path, query, headers, client.body(record))
-        is_judged = method == "POST" and path.startswith("/containers/")
-        said = await ask.json() if is_judged and path.endswith(("/create", "/exec")) else {}
+        said = await ask.json() if self._policy.judges(method, path) else {}
         if why := self._policy.why_not(method, path, said):
             raise Refusal(403, why)
         planned: Plan = await plan(ask, self.world)

@@ -150,3 +150,28 @@ def test_a_lab_that_is_closed_has_no_conversation(engine: Engine) -> None:
         pass
     with pytest.raises(EngineGoneError, match="does not answer"):
         lab.conversation()
+
+
+POLICY = """
+import subprocess
+from labkit import Lab
+import os
+with Lab() as lab:
+    for words in ("run --rm --privileged", "run --rm -v /:/host", "run --rm"):
+        argv = ["docker", *words.split(), "labkit/base", "echo", "ran"]
+        done = subprocess.run(argv, env={**os.environ, **lab.environ()}, capture_output=True)
+        print((done.stdout + done.stderr).decode().splitlines()[0])
+"""
+
+
+def test_a_policy_refuses_in_one_sentence(home: dict[str, str], tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"privileged": false, "host_paths": []}')
+    done = subprocess.run(
+        [sys.executable, "-c", POLICY],
+        env={**home, "LABKIT_POLICY": str(policy)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first, second, third = done.stdout.splitlines()
+    assert "no exercise here needs a privileged container: it is refused" in first
+    assert "no exercise here needs the host's /: it is refused" in second
+    assert third == "ran"
