@@ -15,13 +15,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labkit import show
-    from labkit.checks import answer, check, hint, progress, reset, solution, variant
+    from labkit.checks import (
+        answer,
+        check,
+        hint,
+        predict,
+        progress,
+        reset,
+        reveal,
+        solution,
+        variant,
+    )
     from labkit.engine import connect
     from labkit.errors import LabError
     from labkit.lab import Compose, Container, Image, Lab, Network, Volume
 
 _HOMES = {
-    "labkit.checks": ("answer", "check", "hint", "progress", "reset", "solution", "variant"),
+    "labkit.checks": (
+        "answer",
+        "check",
+        "hint",
+        "predict",
+        "progress",
+        "reset",
+        "reveal",
+        "solution",
+        "variant",
+    ),
     "labkit.engine": ("connect",),
     "labkit.errors": ("LabError",),
     "labkit.lab": ("Compose", "Container", "Image", "Lab", "Network", "Volume"),
@@ -40,8 +60,10 @@ __all__ = [
     "check",
     "connect",
     "hint",
+    "predict",
     "progress",
     "reset",
+    "reveal",
     "show",
     "solution",
     "variant",

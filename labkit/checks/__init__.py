@@ -14,6 +14,8 @@ from labkit.checks.findings import made_from
 from labkit.checks.ledger import Ledger, student
 from labkit.checks.look import DEADLINE, Look, Memory
 from labkit.checks.outcome import Finding, Outcome, Report
+from labkit.checks.predicting import predict, reveal
+from labkit.checks.prediction import Prediction
 from labkit.checks.texts import Code, Note, ProgressTable, Variant
 from labkit.engine import connect
 from labkit.errors import BadValueError
@@ -27,14 +29,17 @@ __all__ = [
     "Look",
     "Memory",
     "Outcome",
+    "Prediction",
     "Report",
     "answer",
     "check",
     "hint",
     "made_from",
     "parse_size",
+    "predict",
     "progress",
     "reset",
+    "reveal",
     "show_size",
     "solution",
     "variant",
@@ -99,4 +104,6 @@ def variant(exercise: str) -> Variant:
 
 def progress() -> ProgressTable:
     """Where you stand in the course; it is remembered across restarts."""
-    return ProgressTable(tuple(catalog.exercises().values()), Ledger().standings())
+    ledger = Ledger()
+    exercises = tuple(catalog.exercises().values())
+    return ProgressTable(exercises, ledger.standings(), tuple(ledger.predictions()))

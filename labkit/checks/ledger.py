@@ -7,7 +7,7 @@ import json
 import operator
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from labkit import paths
 from labkit.checks.outcome import Outcome, Report
+from labkit.checks.prediction import Prediction, Value
 from labkit.errors import BadValueError, LabError
 
 _SCHEMA = """
@@ -24,6 +25,8 @@ CREATE TABLE IF NOT EXISTS answers (
 CREATE TABLE IF NOT EXISTS outcomes (
     exercise TEXT PRIMARY KEY, outcome TEXT, earned INTEGER, possible INTEGER);
 CREATE TABLE IF NOT EXISTS hints (exercise TEXT PRIMARY KEY, shown INTEGER);
+CREATE TABLE IF NOT EXISTS predictions (
+    prediction TEXT PRIMARY KEY, question TEXT, choices TEXT, said TEXT, truth TEXT);
 """
 _BUSY = 10.0  # seconds to wait for another notebook's write
 
@@ -103,6 +106,51 @@ class Ledger:
             db.execute("INSERT OR REPLACE INTO hints VALUES (?, ?)", (exercise, shown))
         return shown - 1
 
+    def ask(self, id: str, question: str, choices: Sequence[Value]) -> Prediction:
+        """Note a question, and return how it stands; a choice that is none now is forgotten."""
+        values = [json.dumps(choice) for choice in choices]
+        open_ = "prediction = ? AND truth IS NULL"
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO predictions VALUES (?, ?, ?, NULL, NULL)"
+                " ON CONFLICT (prediction) DO UPDATE SET"
+                " question = excluded.question, choices = excluded.choices"
+                " WHERE truth IS NULL OR choices = '[]'",
+                (id, question, f"[{', '.join(values)}]"),
+            )
+            db.execute(
+                f"UPDATE predictions SET said = NULL WHERE {open_}"
+                f" AND said NOT IN ({', '.join('?' * len(values))})",
+                (id, *values),
+            )
+            return _prediction(db, id)
+
+    def predict(self, id: str, choice: Value) -> Prediction:
+        """Remember a choice, unless the answer has been shown; return how it stands now."""
+        with self._open() as db:
+            db.execute(
+                "UPDATE predictions SET said = ? WHERE prediction = ? AND truth IS NULL",
+                (json.dumps(choice), id),
+            )
+            return _prediction(db, id)
+
+    def reveal(self, id: str, truth: Value) -> Prediction:
+        """Seal a prediction by what turned out to be so; the first time is what counts."""
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO predictions VALUES (?, '', '[]', NULL, ?)"
+                " ON CONFLICT (prediction) DO UPDATE SET truth = excluded.truth"
+                " WHERE truth IS NULL",
+                (id, json.dumps(truth)),
+            )
+            return _prediction(db, id)
+
+    def predictions(self) -> list[Prediction]:
+        """All that were asked, in order: an instructor sees by `came_true` which surprised."""
+        with self._open() as db:
+            ids = db.execute("SELECT prediction FROM predictions ORDER BY prediction").fetchall()
+            return [_prediction(db, id) for (id,) in ids]
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
@@ -120,6 +168,13 @@ class Ledger:
                 seen=f"{self.path}: {err}",
                 do="free some disk, or move that file away to begin a new one",
             ) from err
+
+
+def _prediction(db: sqlite3.Connection, id: str) -> Prediction:
+    query = "SELECT question, choices, said, truth FROM predictions WHERE prediction = ?"
+    question, choices, said, truth = db.execute(query, (id,)).fetchone()
+    found = [None if text is None else json.loads(text) for text in (said, truth)]
+    return Prediction(id, question, tuple(json.loads(choices)), *found)
 
 
 def _plain(value: Any) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Standing
 from labkit.checks.outcome import Outcome
+from labkit.checks.prediction import Prediction
 from labkit.table import Table, Tabular
 
 
@@ -63,6 +64,7 @@ class ProgressTable(Tabular):
 
     exercises: tuple[Exercise, ...]
     standings: Mapping[str, Standing]
+    predictions: tuple[Prediction, ...] = ()
 
     def table(self) -> Table:
         rows, earned, possible = [], 0, 0
@@ -74,4 +76,7 @@ class ProgressTable(Tabular):
             rows.append((exercise.id, exercise.title, how, f"{got} of {points}"))
             earned, possible = earned + got, possible + points
         caption = f"Your progress: {earned} of {possible} points"
+        if made := sum(one.said is not None for one in self.predictions):
+            true = sum(one.came_true is True for one in self.predictions)
+            caption += f"; {made} prediction{'s' * (made > 1)} made, {true} came true"
         return Table(("exercise", "what", "outcome", "points"), rows, caption)
