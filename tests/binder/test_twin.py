@@ -165,9 +165,11 @@ def test_the_lab_images_are_preloaded(pod: Pod) -> None:
     assert told.count("up to date") == 2
 
 
-def test_docker_in_a_terminal_talks_to_the_engine(pod: Pod) -> None:
+def test_docker_in_a_terminal_follows_the_notebooks_on_the_engine(pod: Pod) -> None:
+    assert pod.run("printenv", "DOCKER_HOST").strip().endswith("/notebook-of-the-last-cell.sock")
     ours = pod.run("python", "-c", "import labkit; print(labkit.connect().client.info()['ID'])")
-    assert pod.run("docker", "info", "--format={{.ID}}").split()[-1] == ours.split()[-1]
+    itself = 'eval "$(labkit engine env --engine-itself)"; docker info --format={{.ID}}'
+    assert pod.run("sh", "-c", itself).split()[-1] == ours.split()[-1]
     assert "Docker Compose version" in pod.run("docker", "compose", "version")
 
 

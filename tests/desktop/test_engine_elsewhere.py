@@ -116,8 +116,11 @@ def test_the_engine_commands(desktop: Desktop) -> None:
     started = desktop.python("-m", "labkit", "engine", "start")
     assert (started.returncode, started.stderr) == (0, "")
     assert "docker: one that was already running" in started.stdout
-    told = desktop.python("-m", "labkit", "engine", "env")
+    told = desktop.python("-m", "labkit", "engine", "env", "--engine-itself")
     assert f"export DOCKER_HOST={desktop.endpoint.url}\n" in told.stdout
+    told = desktop.python("-m", "labkit", "engine", "env")
+    assert "/notebook-of-the-last-cell.sock\n" in told.stdout
+    assert f"export LABKIT_ITSELF_DOCKER_HOST={desktop.endpoint.url}\n" in told.stdout
     for command, code, says in (
         ("status", 3, "no engine of labkit's runs\n"),
         ("stop", 0, "no engine of labkit's was running\n"),

@@ -103,8 +103,8 @@ def test_the_command_line_starts_it_and_docker_talks_to_it(tmp_path: Path) -> No
         assert (found["engine"]["kind"], found["engine"]["cgroup_version"]) == ("vm", 2)
         assert found["vm"]["snapshot"] == "there"
         assert found["room"] > 10
-        # As a terminal of JupyterLab has it, whose server was started with these variables.
-        script = f'eval "$({sys.executable} -m labkit engine env)" && docker ps --all && ' \
+        script = f'eval "$({sys.executable} -m labkit engine env --engine-itself)" && ' \
+                 "docker ps --all && " \
                  "docker run --rm labkit/base uname -n -m"  # fmt: skip
         said = subprocess.run(
             ["bash", "-c", script], env=environ, capture_output=True, text=True, check=False
