@@ -75,12 +75,12 @@ def listen(entry: Entry) -> socket.socket:
     """The lab's socket, which listens already; nobody serves it yet. Raises OSError."""
     place = folder()
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = place.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise PermissionError(f"{place} is not this user's own")
     listening = socket.socket(socket.AF_UNIX)
     try:
         listening.bind(str(entry.socket))
+        found = place.stat()
+        if found.st_uid != entry.socket.stat().st_uid or found.st_mode & 0o077:
+            raise PermissionError(f"{place} is not this user's own")
         listening.listen(BACKLOG)
         _note(entry.lab).write_text(json.dumps(asdict(entry)))
     except BaseException:

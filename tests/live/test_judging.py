@@ -116,7 +116,7 @@ def test_what_became_of_containers_is_told_apart(lab: Lab) -> None:
     silent.wait_exit()
     assert silent.condition().kind is ConditionKind.ENDED
     eats = "x=; while :; do x=$x$(head -c 4000000 /dev/zero | tr '\\0' x); done"
-    hungry = lab.run("base", ["sh", "-c", eats], name="hungry", memory="16m")
+    hungry = lab.run("base", ["sh", "-c", eats], name="hungry", memory="32m")
     hungry.wait_exit()
     assert hungry.condition().kind in (ConditionKind.OUT_OF_MEMORY, ConditionKind.KILLED)
     lab.run("base", name="app")
