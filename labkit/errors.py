@@ -137,6 +137,12 @@ class ComposeError(LabError):
     log: str = ""  # what it printed
 
 
+class CommandFailedError(LabError):
+    """What was typed in a shell cell ended otherwise than the cell says."""
+
+    exit_code: int = 0
+
+
 # --- time ------------------------------------------------------------------------------------
 
 
@@ -160,12 +166,6 @@ class ExecTimeoutError(LabError, TimeoutError):
 
 
 # --- the machine -----------------------------------------------------------------------------
-
-
-class CommandFailedError(LabError):
-    """What was typed in a shell cell ended otherwise than the cell says."""
-
-    exit_code: int = 0
 
 
 class HostError(LabError):

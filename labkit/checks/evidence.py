@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from labkit import labels
 from labkit.checks.look import Look
 from labkit.errors import HostPermissionError, NotFoundError
-from labkit.inspect import Container, Image, Namespaces, Network, Volume, read_namespaces_of
+from labkit.inspect import (
+    Container,
+    Image,
+    Namespaces,
+    Network,
+    Volume,
+    called,
+    read_containers,
+    read_namespaces_of,
+)
+from labkit.proxy.names import Names, with_tag
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -71,21 +81,12 @@ class Evidence:
 
     def containers(self) -> list[Container]:
         """Every container of the session, the newest first, those that have ended too."""
-        with translated("list containers"):
-            found = self.look.client.api.containers(all=True, filters=self._only())
-        return [
-            Container(self.look, one["Id"], one["Labels"], on_engine=one["Names"][0])
-            for one in found
-            if one["Names"]  # it is just being removed
-        ]
+        return read_containers(self.look, label=f"{labels.SESSION}={self.session}", all=True)
 
     def container(self, name: str) -> Container:
         """The newest container of this name, or of this Compose service. Raises MissingError."""
         self.touched.add(name)
-        found = self.containers()
-        named = [one for one in found if one.name == name]
-        served = [one for one in found if labels.service_of(one.labels) == name]
-        return _first("container", name, named or served)
+        return _first("container", name, called(self.containers(), name))
 
     def network(self, name: str) -> Network:
         """The newest network of this name. Raises MissingError."""
@@ -211,7 +212,8 @@ class Evidence:
             bearers += api.networks(filters=self._only())
             bearers += api.volumes(filters=self._only())["Volumes"] or []
             listed = api.images()
-        names = {labels.image_name(one["Labels"][labels.LAB], name) for one in bearers}
+        labs = {one["Labels"][labels.LAB] for one in bearers}
+        names = {with_tag(Names(lab).image_on_engine(name)) for lab in labs}
         return [one for one in listed if names & {*(one["RepoTags"] or ())}]
 
     def _all_running(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from labkit.inspect.capabilities import read_capabilities
 from labkit.inspect.cgroup import Cgroup, Usage
 from labkit.inspect.condition import Condition
 from labkit.inspect.condition import Kind as ConditionKind
-from labkit.inspect.container import Container
+from labkit.inspect.container import Container, called, read_containers
 from labkit.inspect.events import Events
 from labkit.inspect.executable import Executable, read_executable
 from labkit.inspect.idmaps import read_id_maps
@@ -60,8 +60,10 @@ __all__ = [
     "Source",
     "Usage",
     "Volume",
+    "called",
     "read_blocked",
     "read_capabilities",
+    "read_containers",
     "read_executable",
     "read_id_maps",
     "read_interface_addresses",

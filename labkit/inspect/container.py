@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -256,3 +256,23 @@ class Container:
             seen=f"status {state['Status']}: {condition.seen}; its log ends:\n{tail.rstrip()}",
             do=condition.advice,
         )
+
+
+def read_containers(engine: Source, *, label: str, all: bool = False) -> list[Container]:
+    """Those that bear a label, "KEY" or "KEY=VALUE", the newest first; `all`: that have ended too.
+
+    Shell: `docker ps --filter label=LABEL`. Raises EngineError.
+    """
+    with translated("list containers"):
+        found = engine.client.api.containers(all=all, filters={"label": [label]})
+    return [
+        Container(engine, one["Id"], one["Labels"], on_engine=one["Names"][0])
+        for one in found
+        if one["Names"]  # it is just being removed
+    ]
+
+
+def called(containers: Sequence[Container], name: str) -> list[Container]:
+    """Those of this name, else those of this Compose service."""
+    named = [one for one in containers if one.name == name]
+    return named or [one for one in containers if labels.service_of(one.labels) == name]

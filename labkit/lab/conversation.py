@@ -39,7 +39,7 @@ class Conversation(Tabular):
             )
             for one in self.exchanges
         ]
-        columns = ("method", "path", "what it is for", "status", "bytes there", "and back", "ms")
+        columns = ("method", "path", "what it is for", "status", "bytes sent", "received", "ms")
         return Table(columns, rows)
 
 

@@ -50,17 +50,22 @@ def execute(
 ) -> Output:
     """Run a command in a running container, and collect what it prints; see `carry_out`."""
     printed = {STDOUT: bytearray(), STDERR: bytearray()}
-    exit_code = carry_out(
-        api,
-        container,
-        command,
-        sink=lambda which, data: printed[which].extend(data),
-        host=host,
-        timeout=timeout,
-        user=user,
-        workdir=workdir,
-        env=env,
-    )
+    try:
+        exit_code = carry_out(
+            api,
+            container,
+            command,
+            sink=lambda which, data: printed[which].extend(data),
+            host=host,
+            timeout=timeout,
+            user=user,
+            workdir=workdir,
+            env=env,
+        )
+    except ExecTimeoutError as err:
+        err.stdout = printed[STDOUT].decode(errors="replace")
+        err.seen += f", which had printed {bytes(printed[STDOUT][-200:])!r}"
+        raise
     stdout, stderr = (data.decode(errors="replace") for data in printed.values())
     return Output(exit_code, stdout, stderr)
 
@@ -85,14 +90,12 @@ def carry_out(
     Raises ExecTimeoutError and the SDK's errors.
     """
     created = api.exec_create(container, command, user=user, workdir=workdir, environment=env)["Id"]
-    began, kept = time.monotonic(), bytearray()
+    began = time.monotonic()
     stream: FrameStream | None = None
     try:
         stream = FrameStream(api.exec_start(created, socket=True))
         for which, data in stream.frames(timeout=timeout):
             sink(which, data)
-            if which == STDOUT and timeout < math.inf:
-                kept += data
         left = timeout - time.monotonic() + began
         return _exit_code(api, created, min(max(left, NOTED), LATE))
     except (TimeoutError, WaitTimeoutError) as err:
@@ -101,8 +104,7 @@ def carry_out(
             f"The command ran for more than {timeout:g} s and "
             + (f"could not be killed: {alive}." if alive else "was killed."),
             timeout=timeout,
-            stdout=kept.decode(errors="replace"),
-            seen=f"{command!r}, which had printed {bytes(kept[-200:])!r}",
+            seen=repr(command),
             do="remove the container, which ends all that is in it; `labkit doctor` tells more"
             if alive
             else "give it more time with `timeout=`, or end it yourself",

@@ -113,7 +113,7 @@ class Lab:
         """What Docker's clients asked through the lab's socket, and what it was for.
 
         `since`: after the exchange of that number; a conversation has a `last`. Raises
-        EngineGoneError. Shell: `docker --debug run ...` shows some of it.
+        EngineGoneError. Shell: `curl --unix-socket SOCKET http://docker/labkit/conversation`.
         """
         return read_conversation(self._entry, since=since)
 

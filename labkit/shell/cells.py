@@ -12,7 +12,7 @@ from typing import NoReturn
 from labkit import labels
 from labkit.engine import Engine, connect
 from labkit.errors import BadValueError, CommandFailedError, EngineRefusedError, NotFoundError
-from labkit.inspect import Container
+from labkit.inspect import Container, called, read_containers
 from labkit.lab.execution import carry_out
 from labkit.sdk import translated
 from labkit.shell.toolbox import toolbox_of
@@ -144,21 +144,12 @@ def _parser(usage: str, *, container: bool = False) -> argparse.ArgumentParser:
 
 def _session(engine: Engine, *, all: bool) -> list[Container]:
     """The containers of this notebook, the newest first."""
-    only = {"label": f"{labels.SESSION}={labels.session()}"}
-    with translated("list the notebook's containers"):
-        found = engine.client.api.containers(all=all, filters=only)
-    return [
-        Container(engine, one["Id"], one["Labels"], on_engine=one["Names"][0])
-        for one in found
-        if one["Names"]  # else it is just being removed
-    ]
+    return read_containers(engine, label=f"{labels.SESSION}={labels.session()}", all=all)
 
 
 def _container(engine: Engine, name: str) -> Container:
     found = _session(engine, all=True)
-    named = [one for one in found if one.name == name]
-    named += [one for one in found if labels.service_of(one.labels) == name]
-    if named:
+    if named := called(found, name):
         return named[0]
     there = ", ".join(sorted(one.name for one in found)) or "no container"
     raise NotFoundError(

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import labels
 from labkit.errors import ContainerExitedError, LabError, NotFoundError, ProcessGoneError
-from labkit.inspect import Container, Events
+from labkit.inspect import Container, Events, read_containers
 from labkit.kernel import Namespaces
-from labkit.sdk import translated
 from labkit.show.figure import missing
 from labkit.show.forest import tree_of
 from labkit.show.matrix import letters, matrix_html, namespaces_by_name
@@ -125,13 +124,7 @@ class Live:
         raise AssertionError("unreachable")
 
     def _running(self) -> list[Container]:
-        with translated("list the lab's containers"):
-            found = self._engine.client.api.containers(filters={"label": self._label})
-        return [
-            Container(self._engine, one["Id"], one["Labels"], on_engine=one["Names"][0])
-            for one in reversed(found)  # the oldest first
-            if one["Names"]
-        ]
+        return read_containers(self._engine, label=self._label)[::-1]  # the oldest first
 
 
 def _namespaces(containers: Sequence[Container]) -> Drawn:

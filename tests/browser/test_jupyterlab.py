@@ -126,8 +126,9 @@ def test_docker_in_a_terminal_is_the_notebooks_in_which_a_cell_ran_last(
             break
         page.wait_for_timeout(100)
     for _ in range(6):
-        # The notebook beside it takes the keyboard when its kernel is ready: who has typed into
-        # that, types again.
+        # The notebook beside it comes to the front when it is restored, and takes the keyboard
+        # when its kernel is ready: who has typed into that, types again.
+        page.locator(".lm-TabBar-tab", has_text="Terminal").first.click()
         terminal.click()
         expect(page.locator(".jp-Terminal:visible .xterm-helper-textarea")).to_be_focused()
         page.keyboard.press("Control+C")

@@ -114,12 +114,13 @@ def test_a_terminal_and_its_size(lab: Lab) -> None:
             seen += os.read(ours, 4096)
 
     try:
-        os.write(ours, b"stty size\n")
-        read_until(b"24 80")
+        # Docker's own command tells the size when the program already runs. The quotes keep the
+        # terminal's echo of a line from being taken for its end.
+        until = 'until [ "$(stty size)" = "%s" ]; do sleep 0.1; done; echo %s\n'
+        os.write(ours, (until % ("24 80", 'be"g"un')).encode())
+        read_until(b"begun")
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 132, 0, 0))
-        # The quotes keep the terminal's echo of this line from being taken for its end.
-        size = b'until [ "$(stty size)" = "40 132" ]; do sleep 0.1; done; echo re"siz"ed\n'
-        os.write(ours, size)
+        os.write(ours, (until % ("40 132", 're"siz"ed')).encode())
         read_until(b"resized")
         os.write(ours, b"exit 4\n")
         assert process.wait(TIMEOUT) == 4

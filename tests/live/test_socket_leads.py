@@ -137,7 +137,8 @@ def test_what_one_docker_run_says(lab: Lab) -> None:
     assert said()[:2] == [("HEAD", "_ping", 200), ("POST", "create", 201)]
     assert ("POST", "start", 204) in said()[2:]
     exchange = lab.conversation(since=before).exchanges[1]
-    assert exchange.sent > 500 < 1000 * exchange.received
+    assert exchange.sent > 500  # bytes: the whole configuration
+    assert exchange.received > 0
     assert exchange.seconds > 0
     shown = lab.conversation(since=before)
     assert "make the container; nothing of it runs yet" in repr(shown)
