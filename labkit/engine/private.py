@@ -130,7 +130,6 @@ class PrivateEngine:
         assert dockerd is not None
         argv = [
             dockerd,
-            f"--host={self.endpoint.url}",
             f"--pidfile={self.pid_file}",
             f"--data-root={self.data_root}",
             f"--exec-root={self.exec_root}",
@@ -138,7 +137,9 @@ class PrivateEngine:
             f"--config-file={self.config_file}",  # and not the machine's own, /etc/docker
         ]
         more = json.loads(self.options_file.read_text()) if self.options_file.exists() else {}
-        self.config_file.write_text(json.dumps(CONFIGURATION | more))
+        # Not as a flag: who listens elsewhere too says so in the file, and may not say it twice.
+        chosen = CONFIGURATION | {"hosts": [self.endpoint.url]} | more
+        self.config_file.write_text(json.dumps(chosen))
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         # Its own session: an interrupt in the notebook or terminal must not reach the daemon.
         with _a_daemons_limits():

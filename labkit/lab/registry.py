@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from labkit import paths
-from labkit.engine.endpoint import SOCKET
+from labkit.engine.endpoint import SOCKET, VARIABLES
 from labkit.owner import is_dead
 from labkit.proxy.recorder import PLACE
 
@@ -115,7 +115,9 @@ def followed() -> Entry | None:
 def environ_of(path: Path) -> dict[str, str]:
     """What leads Docker's clients to a lab's socket."""
     address = f"unix://{path}"
-    return {"DOCKER_HOST": address, SOCKET: address}
+    # buildx would speak TLS to this socket where the variables of an engine elsewhere are set.
+    others = dict.fromkeys(VARIABLES, "")
+    return {**others, "DOCKER_HOST": address, SOCKET: address}
 
 
 def forget(lab: str) -> None:

@@ -13,10 +13,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
-import relay
 from lacking import lacking
+from relay import relayed
 
 from labkit import paths
 from labkit.engine import Endpoint
@@ -49,7 +50,7 @@ class Desktop:
         self.place = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
         self.home = self.place / "home"
         self._vm = MicroVM(self.place / "elsewhere/vm", cache=paths.cache() / "vm")
-        self._relay: subprocess.Popen[str] | None = None
+        self._relay = ExitStack()
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -76,10 +77,7 @@ class Desktop:
         self.socket = self._vm.endpoint.url.removeprefix("unix://")
         certificates = self.home / ".docker/elsewhere"
         certificates.mkdir()
-        argv = [sys.executable, relay.__file__, self.socket, str(certificates)]
-        self._relay = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        assert self._relay.stdout is not None
-        port = int(self._relay.stdout.readline())
+        port = self._relay.enter_context(relayed(self.socket, certificates))
         self.endpoint = Endpoint(f"tcp://127.0.0.1:{port}", str(certificates))
         # What an engine for the desktop brings along: the command line, Compose and buildx.
         image = find_image(paths.cache() / "vm")
@@ -128,8 +126,6 @@ class Desktop:
 
     def remove(self) -> None:
         """End the machine apart, and leave nothing of the desktop."""
-        if self._relay is not None:
-            self._relay.kill()
-            self._relay.communicate()
+        self._relay.close()
         self._vm.remove()
         shutil.rmtree(self.place)

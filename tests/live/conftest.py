@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from other import OtherEngine
+from podmans import podman_service
 
 from labkit import connect
 from labkit.engine import Engine, VmEngine
@@ -47,6 +48,13 @@ def engine() -> Engine:
 def lab(engine: Engine) -> Iterator[Lab]:
     """A lab of this test's own."""
     with Lab(engine=engine) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def podman(engine: Engine) -> Iterator[Engine]:
+    """Podman's service, with the lab images."""
+    with podman_service(engine) as made:
         yield made
 
 

@@ -1,7 +1,8 @@
-"""A TCP port with TLS that leads to an engine's Unix socket: how an engine elsewhere is reached.
+"""A TCP port that leads to an engine's Unix socket: how an engine elsewhere is reached.
 
-python relay.py SOCKET FOLDER makes the certificates in FOLDER, an authority's, the engine's and a
-client's (ca.pem, cert.pem and key.pem, as Docker's clients want them), and prints its port.
+python relay.py SOCKET prints its port. With a FOLDER besides it speaks TLS, and makes the
+certificates there: an authority's, the engine's and a client's (ca.pem, cert.pem and key.pem, as
+Docker's clients want them).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import ssl
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LEAF = ("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature")
@@ -44,12 +46,30 @@ def sign(folder: Path, name: str, *extensions: str, issuer: tuple[str, ...] = ()
     )  # fmt: skip
 
 
-async def relay(path: str, folder: Path) -> None:
-    """Serve for ever."""
+@contextmanager
+def relayed(path: str, folder: Path | None = None) -> Iterator[int]:
+    """A process that serves; its port."""
+    argv = [sys.executable, __file__, path, *([str(folder)] if folder else [])]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def secured(folder: Path) -> ssl.SSLContext:
+    """Who has no certificate of the authority's is refused."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server-key.pem")
     context.load_verify_locations(folder / "ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+async def relay(path: str, context: ssl.SSLContext | None) -> None:
+    """Serve for ever."""
 
     async def serve(near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
         far, to_far = await asyncio.open_unix_connection(path)
@@ -61,15 +81,20 @@ async def relay(path: str, folder: Path) -> None:
 
 
 async def carry(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-    """Carry one direction to its end; over TLS there is no half of a close."""
+    """Carry one direction to its end; asyncio's TLS has no half of a close."""
     with suppress(OSError):
         while data := await source.read(65536):
             to.write(data)
             await to.drain()
     with suppress(OSError, RuntimeError):
-        to.close()
+        if to.can_write_eof():
+            to.write_eof()
+        else:
+            to.close()
 
 
 if __name__ == "__main__":
-    certificates(Path(sys.argv[2]))
-    asyncio.run(relay(sys.argv[1], Path(sys.argv[2])))
+    place, *folders = sys.argv[1:]
+    for folder in map(Path, folders):
+        certificates(folder)
+    asyncio.run(relay(place, secured(Path(folders[0])) if folders else None))
