@@ -13,6 +13,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from labkit.lazily import lazily
+
 if TYPE_CHECKING:
     from labkit import show
     from labkit.checks import (
@@ -46,7 +48,7 @@ _HOMES = {
     "labkit.errors": ("LabError",),
     "labkit.lab": ("Compose", "Container", "Image", "Lab", "Network", "Volume"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_named = lazily(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
     "Compose",
@@ -90,9 +92,7 @@ def __getattr__(name: str) -> Any:
     _meet_ipython()  # labkit may have been imported before the notebook's shell was there
     if name == "show":
         return importlib.import_module("labkit.show")
-    if name in _HOME_OF:
-        return getattr(importlib.import_module(_HOME_OF[name]), name)
-    raise AttributeError(f"module 'labkit' has no attribute {name!r}")
+    return _named(name)
 
 
 def __dir__() -> list[str]:
