@@ -21,6 +21,8 @@ AS_USER := $(if $(filter 0,$(shell id -u)),,-m "not root")
 
 # One for each core; 0 runs all tests in one process, as a debugger wants it.
 WORKERS ?= logical
+# The learner's own copy of the course, which `make lab` opens: git ignores it.
+WORK ?= work
 
 .DEFAULT_GOAL := help
 .PHONY: help lab setup engine images test lint run bench peers binder-twin course clean
@@ -29,8 +31,9 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "%-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: engine images ## open the course in JupyterLab, on a working engine
+	@labkit course open "$(WORK)"
 	@eval "$$(labkit engine env)" && exec jupyter lab --ServerApp.root_dir="$(CURDIR)" \
-	    --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+	    --LabApp.default_url="/lab/tree/$(WORK)/notebooks/00_start_here.ipynb" \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(if $(SCREEN),,--no-browser) $(LAB_OPTIONS)
 
 setup: $(VENV)/ready ## make .venv, with labkit in it

@@ -5,7 +5,7 @@ c = get_config()  # noqa: F821
 c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"
 c.DockerSpawner.image = "labkit"  # repo2docker --no-run --image-name labkit .
 c.DockerSpawner.cmd = ["jupyterhub-singleuser"]  # the image's entrypoint runs it
-c.DockerSpawner.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
+c.DockerSpawner.default_url = "/lab/tree/work/notebooks/00_start_here.ipynb"
 c.DockerSpawner.start_timeout = 120  # seconds
 c.DockerSpawner.remove = True
 

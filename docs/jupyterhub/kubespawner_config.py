@@ -8,7 +8,7 @@ c = get_config()  # noqa: F821
 c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
 c.KubeSpawner.image = "REGISTRY/labkit:latest"  # what repo2docker made of this repository
 c.KubeSpawner.cmd = ["jupyterhub-singleuser"]  # the image's entrypoint runs it
-c.KubeSpawner.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
+c.KubeSpawner.default_url = "/lab/tree/work/notebooks/00_start_here.ipynb"
 c.KubeSpawner.start_timeout = 120  # seconds
 
 c.KubeSpawner.uid = 1000

@@ -14,6 +14,30 @@ Only = Annotated[list[str] | None, typer.Option("--only", help="a chapter's numb
 Root = Annotated[Path, typer.Option("--root", help="where notebooks/ and the others are")]
 
 
+@app.command("open")
+def open_(
+    folder: Annotated[Path, typer.Argument(help="where a learner works")] = Path("work"),
+    root: Annotated[
+        Path | None, typer.Option(help="where notebooks/ and exercises/ are; else this checkout's")
+    ] = None,
+) -> None:
+    """Lay out the course to work in, without its outputs; what you changed there stays."""
+    from labkit.authoring.learners_copy import lay_out
+
+    laid = lay_out(root or course_dir().parent, folder)
+    said = {
+        "new": laid.new,
+        "brought up to date": laid.updated,
+        "yours is kept, and the course has changed: rename yours to get the new one": laid.kept,
+        "removed, for the course has it no more": laid.removed,
+        "yours is kept, and the course has it no more": laid.left,
+    }
+    for what, names in said.items():
+        for name in names:
+            typer.echo(f"{folder / name}: {what}")
+    typer.echo(f"the course is laid out in {folder}/: begin with notebooks/00_start_here.ipynb")
+
+
 @app.command()
 def build(
     only: Only = None,

@@ -26,4 +26,6 @@ def test_the_badge_of_binder_opens_a_notebook_that_is_there() -> None:
         r"\(https://mybinder\.org/v2/gh/\w+/labkit/HEAD\?urlpath=lab/tree/(\S+)\)", readme
     )
     assert found is not None
-    assert (ROOT / found[1]).is_file()
+    folder, _, notebook = found[1].partition("/")
+    assert (ROOT / notebook).is_file()
+    assert f"labkit course open {folder} " in (ROOT / "binder/start").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -163,6 +164,13 @@ def test_the_first_container_runs(pod: Pod, report: Report) -> None:
 def test_the_lab_images_are_preloaded(pod: Pod) -> None:
     told = pod.run("labkit", "images", "build")
     assert told.count("up to date") == 2
+
+
+def test_a_copy_to_work_in_is_laid_out(pod: Pod) -> None:
+    (first, *_) = pod.ask("ls", f"{twin.HOME}/work/notebooks").split()
+    assert first == "00_start_here.ipynb"
+    said = pod.ask("cat", f"{twin.HOME}/work/notebooks/{first}")
+    assert all(cell.get("outputs", []) == [] for cell in json.loads(said)["cells"])
 
 
 def test_docker_in_a_terminal_follows_the_notebooks_on_the_engine(pod: Pod) -> None:

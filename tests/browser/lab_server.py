@@ -33,8 +33,9 @@ class LabServer:
         self.copies = folder / "copies"
         for kind in ("notebooks", "exercises"):
             shutil.copytree(CHECKOUT / kind, self.copies / kind)
+        self.work = (folder / "work").relative_to(CHECKOUT)
         self._make = subprocess.Popen(
-            ["make", "lab", "LAB_OPTIONS=--no-browser"],
+            ["make", "lab", "LAB_OPTIONS=--no-browser", f"WORK={self.work}"],
             cwd=CHECKOUT,
             env=_environ(folder),
             stdin=subprocess.DEVNULL,
