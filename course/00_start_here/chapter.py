@@ -27,7 +27,7 @@ lab.once("toolbox", ["sh", "-c", "echo My number is $$.; ps -e -o args; true"])
 # say such things is what this course is about.
 #
 # You need to know a little Linux: what a process is, what `ls` and `ps` print. You need not know
-# Docker. Experiment: whatever you start here is removed when you close the notebook.
+# Docker. Experiment: whatever you start here is removed again when you are done.
 #
 # ## What runs under this notebook
 #
@@ -39,7 +39,8 @@ lab.engine
 # %% [markdown]
 # An **engine** is a program that starts containers, keeps their files, wires their networks.
 # `labkit`, the library of this course, looks for one that already runs. If there is none, it starts
-# a private one where it may. The table says which one it is, and what was tried before.
+# a private one where it may. The table says which one it is and, where others were tried in vain,
+# why it is not one of those.
 #
 # The machine on which the containers run is the **host**. It may be the computer that runs this
 # notebook, a small virtual machine within it (as on macOS, Windows and Binder), or one far away.
@@ -50,7 +51,8 @@ lab.engine
 #
 # A container starts from an **image**, which is a set of files. Yours is `base`: BusyBox, one small
 # program that plays the part of `sh`, `ps`, `ls` and many others. The next cell starts a web server
-# from it, the part called `httpd`, and waits until it listens.
+# from it, the part called `httpd`, and waits until it listens. (The very first container came from
+# `toolbox`, a small Debian.)
 
 # %%
 web = lab.run("base", "httpd -f -p 80", name="web", ports=[80])
@@ -70,10 +72,11 @@ _ = web.wait_port(80)
 #
 # `%%sh` is a shell on the machine of this notebook. `docker` is there, the command line that people
 # use every day. Here it lists the containers of this notebook, by the names that you gave them, and
-# nobody else's.
+# nobody else's. `docker exec` runs a second program in one of them, as `%%in` does:
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker ps
+# docker exec web ps
 
 # %% [markdown]
 # Before the third kind, a prediction. Run the next cell, choose, and only then run on: when the
@@ -99,11 +102,11 @@ number = "as number 1" if web.pid == 1 else "under another number"
 reveal("00.a", f"yes, {number}" if listed else "no")
 
 # %% [markdown]
-# One process, two numbers: one for those inside, one for those outside. Python shows both side by
-# side:
+# One process, two numbers: one for those outside, one for those inside. The kernel knows both, and
+# shows them in one line of what it tells about a process:
 
-# %% tags=["nbval-ignore-output"]
-web.processes()
+# %% tags=["nbval-ignore-output"] language="host"
+# grep NSpid /proc/$web/status
 
 # %% [markdown]
 # ## Talking to it
@@ -187,7 +190,7 @@ except labkit.LabError as error:
 # docker image inspect --format '{{.Config.Cmd}}' labkit/base
 
 # %% [markdown]
-# To sleep, forever: such a container stays until somebody removes it.
+# To sleep, forever: such a container stays until somebody stops it.
 #
 # ## How exercises work
 #
@@ -236,17 +239,19 @@ reset("00.1")
 variant("00.3")
 
 # %% [markdown]
-# `progress` shows where you stand, predictions too. It is remembered when you close the notebook.
+# `progress` shows where you stand in the whole course, predictions too. It is kept when the notebook
+# ends.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 progress()
 
 # %% [markdown]
 # ## Where things go
 #
-# Restart this notebook's kernel, close the laptop, pull the plug: the containers of this notebook
-# go, at once or at the next start. A small process beside the notebook sees to that. You can also
-# say it yourself:
+# Choose *Kernel > Restart Kernel*, shut JupyterLab down, pull the plug: the containers of this
+# notebook go, at once or at the next start. A small process beside the notebook sees to that. (The
+# *kernel* of that menu is the Python behind this page, and only shares its name with the one that
+# isolates.) You can also say it yourself:
 
 # %%
 lab.close()
