@@ -12,7 +12,8 @@
 # The cell below starts a shell in a *container*, whatever that may be, and asks it two questions:
 # what its own process number is (a shell knows it as `$$`), and which processes there are on its
 # machine. A machine that has been on for an hour runs dozens, and has handed out high numbers by
-# then. Guess both answers, then run the cell: click on it and press **Shift+Enter**.
+# then. Guess both answers, then run the cell: click on it and press **Shift+Enter**. (If answers are
+# on this page already, choose *Edit > Clear Outputs of All Cells* first.)
 
 # %%
 import labkit
@@ -22,12 +23,13 @@ lab = labkit.Lab()
 lab.once("toolbox", ["sh", "-c", "echo My number is $$.; ps -e -o args; true"])
 
 # %% [markdown]
-# It says that it is number 1, and that it and the `ps` it just called are all there is. Neither is a
-# trick of the shell's: it asked the kernel, and that is what the kernel said. How a kernel comes to
-# say such things is what this course is about.
+# It says that it is number 1, and that it and the `ps` it just called are all there is. Neither is
+# a trick of the shell's: it asked the kernel, and that is what the kernel said. How a kernel comes
+# to say such things is what this course is about.
 #
 # You need to know a little Linux: what a process is, what `ls` and `ps` print. You need not know
-# Docker. Experiment: whatever you start here is removed again when you are done.
+# Docker. Experiment: `lab` keeps track of what you start here, and all of it is removed when you are
+# done.
 #
 # ## What runs under this notebook
 #
@@ -97,13 +99,14 @@ predict(
 # ps -o pid,args -p $web
 
 # %%
-listed = str(web.pid) in lab.engine.host.list("/proc")  # a folder for each process
+listed = str(web.pid) in lab.engine.host.list("/proc")  # which has a folder for each process
 number = "as number 1" if web.pid == 1 else "under another number"
 reveal("00.a", f"yes, {number}" if listed else "no")
 
 # %% [markdown]
 # One process, two numbers: one for those outside, one for those inside. The kernel knows both, and
-# shows them in one line of what it tells about a process:
+# shows them in one line of what it tells about a process. (`%%host?` and `%%in?` in a cell are the
+# manual of these cells.)
 
 # %% tags=["nbval-ignore-output"] language="host"
 # grep NSpid /proc/$web/status
@@ -143,9 +146,9 @@ def look(at):
 labkit.show.explore(look, at=["processes", "namespaces", "mounts"])
 
 # %% [markdown]
-# You will learn to read all of these tables. The second one, as a picture: every row is one kind of
-# view that a process has of the machine. Where two letters in a row are the same, the two see the
-# same thing.
+# You will learn to read all of these tables. Here is the second one as a picture. Every row is a kind
+# of list that the kernel can keep more than once: of process numbers (`pid`), of network interfaces
+# (`net`), and so on. Where two letters in a row are the same, the two use the same list.
 
 # %% tags=["nbval-ignore-output"]
 labkit.show.namespace_matrix(web)
@@ -176,8 +179,7 @@ except labkit.LabError as error:
 # %% [markdown]
 # Errors of `labkit` say three things: what happened, what was seen, what to do. Exit code 0 means
 # that the program finished without error. This is a common surprise: nothing failed, and yet the
-# container is not running. You recognise it in `docker ps`, which leaves it out, and `docker ps -a`,
-# which does not:
+# container is not running. How to recognise it: `docker ps` leaves it out, `docker ps -a` lists it.
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker ps -a
@@ -195,10 +197,10 @@ except labkit.LabError as error:
 # ## How exercises work
 #
 # The exercises of this chapter are in `exercises/00_start_here.ipynb`. Each asks for an *effect*:
-# something that must be so on the engine. You may reach it in any way you like: in Python, in shell
-# cells, or in a terminal (*File > New > Terminal*), where `docker` sees the notebook in which you
-# ran a cell last. Then `check` looks at the engine and the kernel, never at what you typed. The first
-# exercise wants a container named `first`, from `base`, that stays.
+# something that must be so on the engine. You may reach it in any way you like: in Python, in
+# shell cells, or in a terminal (*File > New > Terminal*), where `docker` sees the notebook in
+# which you ran a cell last. Then `check` looks at the engine and the kernel, never at what you
+# typed. The first exercise wants a container named `first`, from `base`, that stays.
 
 # %%
 check("00.1")
@@ -216,8 +218,8 @@ check("00.1")
 # %% [markdown]
 # *Incorrect*, with what was expected, what was observed, and a hint that fits. (`docker run -d`
 # started it and printed its long name, its id; `docker wait` printed its exit code.) If you are
-# stuck, there are more hints, from vague to plain; each call shows the next. And there is a solution,
-# which costs nothing:
+# stuck, there are more hints, from vague to plain; each call shows the next. And there is a
+# solution, which costs nothing:
 
 # %%
 hint("00.1")
@@ -232,15 +234,15 @@ solution("00.1")
 reset("00.1")
 
 # %% [markdown]
-# Some exercises give you values of your own, so that a number copied from a neighbour is wrong. If an
-# exercise asks for a value, you give it with `answer`.
+# Some exercises give you values of your own, so that a number copied from a neighbour is wrong. If
+# an exercise asks for a value, you give it with `answer`.
 
 # %%
 variant("00.3")
 
 # %% [markdown]
-# `progress` shows where you stand in the whole course, predictions too. It is kept when the notebook
-# ends.
+# `progress` shows where you stand in the whole course, predictions too. It is kept when the
+# notebook ends.
 
 # %% tags=["nbval-ignore-output"]
 progress()
@@ -261,14 +263,14 @@ lab.containers()
 # ## What to remember
 #
 # 1. A container is made of processes to which the kernel shows a smaller world.
-# 2. The engine starts it; the kernel isolates it; one kernel serves inside and outside.
+# 2. The engine starts it; the kernel isolates it.
 # 3. Its processes are on the host's list too, under other numbers.
 # 4. It lives as long as its first process.
 # 5. `check`, `hint`, `solution`, `reset`, `progress`: you cannot get stuck, and nothing is lost.
 #
 # | to | in a shell cell | in Python |
 # |---|---|---|
-# | start a container | `docker run -d --name web labkit/base httpd -f -p 80` | `lab.run("base", "httpd -f -p 80", name="web")` |
+# | start a container | `docker run -d --name web labkit/base` | `lab.run("base", name="web")` |
 # | run a second program in it | `docker exec web ps`, or `%%in web` | `web.exec("ps")` |
 # | list containers | `docker ps` | `lab.containers()` |
 # | find it on the host | `%%host`, then `ps -p $web` | `web.pid` |
