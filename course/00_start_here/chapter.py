@@ -12,8 +12,8 @@
 # The cell below starts a shell in a *container*, whatever that may be, and asks it two questions:
 # what its own process number is (a shell knows it as `$$`), and which processes there are on its
 # machine. A machine that has been on for an hour runs dozens, and has handed out high numbers by
-# then. Guess both answers, then run the cell: click on it and press **Shift+Enter**. (If answers are
-# on this page already, choose *Edit > Clear Outputs of All Cells* first.)
+# then. Guess both answers, then run the cell: click on it and press **Shift+Enter**. (If answers
+# are on this page already, choose *Edit > Clear Outputs of All Cells* first.)
 
 # %%
 import labkit
@@ -28,8 +28,8 @@ lab.once("toolbox", ["sh", "-c", "echo My number is $$.; ps -e -o args; true"])
 # to say such things is what this course is about.
 #
 # You need to know a little Linux: what a process is, what `ls` and `ps` print. You need not know
-# Docker. Experiment: `lab` keeps track of what you start here, and all of it is removed when you are
-# done.
+# Docker. Experiment: `lab` keeps track of what you start here, and all of it is removed when you
+# are done.
 #
 # ## What runs under this notebook
 #
@@ -146,8 +146,8 @@ def look(at):
 labkit.show.explore(look, at=["processes", "namespaces", "mounts"])
 
 # %% [markdown]
-# You will learn to read all of these tables. Here is the second one as a picture. Every row is a kind
-# of list that the kernel can keep more than once: of process numbers (`pid`), of network interfaces
+# You will learn to read all of these tables. Here is the second one as a picture. Every row is a
+# kind of list that the kernel can keep more than once: of process numbers (`pid`), of network interfaces
 # (`net`), and so on. Where two letters in a row are the same, the two use the same list.
 
 # %% tags=["nbval-ignore-output"]
