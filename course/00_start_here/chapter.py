@@ -147,8 +147,8 @@ labkit.show.explore(look, at=["processes", "namespaces", "mounts"])
 
 # %% [markdown]
 # You will learn to read all of these tables. Here is the second one as a picture. Every row is a
-# kind of list that the kernel can keep more than once: of process numbers (`pid`), of network interfaces
-# (`net`), and so on. Where two letters in a row are the same, the two use the same list.
+# kind of list that the kernel can keep more than once: of process numbers (`pid`), of network
+# interfaces (`net`), and so on. Where two letters in a row are the same, the two use the same list.
 
 # %% tags=["nbval-ignore-output"]
 labkit.show.namespace_matrix(web)
