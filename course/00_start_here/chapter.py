@@ -9,106 +9,130 @@
 # %% [markdown]
 # # 00 Start here
 #
-# The cell below starts a shell in a container and asks it two questions: what its own process
-# number is, and which processes there are on its machine. Your computer runs many, and has handed
-# out high numbers by now. Guess both answers, then run the cell: click on it and press
-# **Shift+Enter**.
+# The cell below starts a shell in a *container*, whatever that may be, and asks it two questions:
+# what its own process number is (a shell knows it as `$$`), and which processes there are on its
+# machine. A machine that has been on for an hour runs dozens, and has handed out high numbers by
+# then. Guess both answers, then run the cell: click on it and press **Shift+Enter**. (If answers
+# are on this page already, choose *Edit > Clear Outputs of All Cells* first.)
 
 # %%
 import labkit
-from labkit import answer, check, hint, progress, reset, solution, variant
+from labkit import answer, check, hint, predict, progress, reset, reveal, solution, variant
 
 lab = labkit.Lab()
 lab.once("toolbox", ["sh", "-c", "echo My number is $$.; ps -e -o args; true"])
 
 # %% [markdown]
-# The shell thinks that it is process number 1, and that it and the `ps` it just called are all
-# there is. Neither is a trick of the shell's: it asked the kernel, and that is what the kernel
-# said. How a kernel comes to say such things is what this course is about.
+# It says that it is number 1, and that it and the `ps` it just called are all there is. Neither is
+# a trick of the shell's: it asked the kernel, and that is what the kernel said. How a kernel comes
+# to say such things is what this course is about.
 #
 # You need to know a little Linux: what a process is, what `ls` and `ps` print. You need not know
-# Docker. Experiment: whatever you start here is removed when you close the notebook.
+# Docker. Experiment: `lab` keeps track of what you start here, and all of it is removed when you
+# are done.
 #
 # ## What runs under this notebook
 #
-# **Predict.** A notebook is a web page. Something else must have run that program. What?
+# A notebook is a web page. Something else must have run that program. What?
 
 # %% tags=["nbval-ignore-output"]
 lab.engine
 
 # %% [markdown]
 # An **engine** is a program that starts containers, keeps their files, wires their networks.
-# `labkit` looks for one that already runs on your computer. If there is none, and it may, it
-# starts a private one, which it can always stop again. The table says which it was, and what was
-# tried before.
+# `labkit`, the library of this course, looks for one that already runs. If there is none, it starts
+# a private one where it may. The table says which one it is and, where others were tried in vain,
+# why it is not one of those.
 #
-# The engine runs containers, the **kernel** isolates them, and `labkit` reads the kernel. What
-# you see in these notebooks is never a drawing of how it should be: it was read from the kernel
-# a moment ago.
-#
-# The command that asks the same in a terminal: `docker info`.
+# The machine on which the containers run is the **host**. It may be the computer that runs this
+# notebook, a small virtual machine within it (as on macOS, Windows and Binder), or one far away.
+# The engine starts the containers, the host's **kernel** isolates them, and `labkit` reads that
+# kernel: what a cell shows was read when you ran it.
 #
 # ## The first container
 #
-# A container starts from an **image**, which is a set of files. Yours is `base`. It holds little
-# but BusyBox, one program that plays the part of `sh`, `ps`, `ls` and many others:
-
-# %%
-parts = lab.once("base", "busybox --list").stdout.split()
-print("more than 200 parts:", len(parts) > 200, "| sh among them:", "sh" in parts)
-
-# %% [markdown]
-# The next cell starts a small web server from it, the part called `httpd`, and gives the container
-# a name.
+# A container starts from an **image**, which is a set of files. Yours is `base`: BusyBox, one small
+# program that plays the part of `sh`, `ps`, `ls` and many others. The next cell starts a web server
+# from it, the part called `httpd`, and waits until it listens. (The very first container came from
+# `toolbox`, a small Debian.)
 
 # %%
 web = lab.run("base", "httpd -f -p 80", name="web", ports=[80])
-web.processes()
+_ = web.wait_port(80)
 
 # %% [markdown]
-# **Predict.** The container is running. Its process has the number 1 inside. Is the process also
-# in the list of processes of your computer, and if so, under what number?
+# Beside Python there are three kinds of cells in which you type commands. `%%in web` is a shell in
+# the container `web`:
 
-# %% tags=["nbval-ignore-output"]
-web.pid
+# %% tags=["nbval-ignore-output"] language="in" magic_args="web"
+# hostname
+# ps -o pid,comm
 
 # %% [markdown]
-# It is there, under another number. One process, two numbers: one for those inside, one for those
-# outside. Run the next cell to read that process's entry the way `ps` does, straight from the
-# kernel.
+# The machine is called `web`, and the server is its number 1. The other two are this cell itself:
+# its shell, and `ps`.
+#
+# `%%sh` is a shell on the machine of this notebook. `docker` is there, the command line that people
+# use every day. Here it lists the containers of this notebook, by the names that you gave them, and
+# nobody else's. `docker exec` runs a second program in one of them, as `%%in` does:
+
+# %% tags=["nbval-ignore-output"] language="sh"
+# docker ps
+# docker exec web ps
+
+# %% [markdown]
+# Before the third kind, a prediction. Run the next cell, choose, and only then run on: when the
+# answer is shown, your choice is sealed. It is remembered, and not graded.
 
 # %%
-from labkit.inspect import read_process
-
-process = read_process(lab.engine.host, web.pid)
-print("command:       ", *process.cmdline)
-print("number inside: ", process.inside_pid)
-print("same outside?  ", process.pid == process.inside_pid)
+predict(
+    "00.a",
+    "Is the server also on the host's own list of processes?",
+    ["no", "yes, as number 1", "yes, under another number"],
+)
 
 # %% [markdown]
-# In a terminal: `docker inspect --format '{{.State.Pid}}' NAME`, then `ps -fp` that number.
-#
+# `%%host` is a shell on the host, whatever sort of machine that is. If the host has a number for
+# the first process of `web`, that is what `$web` stands for there:
+
+# %% tags=["nbval-ignore-output"] language="host"
+# ps -o pid,args -p $web
+
+# %%
+listed = str(web.pid) in lab.engine.host.list("/proc")  # which has a folder for each process
+number = "as number 1" if web.pid == 1 else "under another number"
+reveal("00.a", f"yes, {number}" if listed else "no")
+
+# %% [markdown]
+# One process, two numbers: one for those outside, one for those inside. The kernel knows both, and
+# shows them in one line of what it tells about a process. (`%%host?` and `%%in?` in a cell are the
+# manual of these cells.)
+
+# %% tags=["nbval-ignore-output"] language="host"
+# grep NSpid /proc/$web/status
+
+# %% [markdown]
 # ## Talking to it
 #
-# You can run a second program in a running container. Here we write the page that the server
-# serves, and then fetch it from outside.
+# We write the page that the server serves, and fetch it twice: from inside, and from this notebook.
 
-# %%
-web.put("/index.html", "Hello from inside.\n")
-web.wait_port(80)
-web.exec("wget -qO- http://127.0.0.1/index.html")
+# %% language="in" magic_args="web"
+# echo 'Hello from inside.' >/index.html
+# wget -qO- http://127.0.0.1/
 
 # %%
 from urllib.request import urlopen
 
-urlopen(web.url(80) + "/index.html").read().decode()
+urlopen(web.url(80)).read().decode()
 
 # %% [markdown]
-# The first request was made inside, by `wget` in the container. The second came from this
-# notebook, through a **published port**: a door that you opened with `ports=[80]`.
-#
-# In a terminal: `docker exec NAME wget -qO- ...` and `docker port NAME`.
-#
+# The first request was made in the container. The second came through a **published port**: a door
+# that you opened with `ports=[80]`. On the outside it has another number. `docker` knows which:
+
+# %% tags=["nbval-ignore-output"] language="sh"
+# docker port web
+
+# %% [markdown]
 # ## Look at it from all sides
 #
 # Choose what to look at. Each choice asks the kernel anew.
@@ -122,12 +146,9 @@ def look(at):
 labkit.show.explore(look, at=["processes", "namespaces", "mounts"])
 
 # %% [markdown]
-# You will learn to read all of these tables; the second one in chapter 02.
-#
-# ## The same in a picture
-#
-# Every row is one kind of view that a process has of the machine. Where two letters in a row are
-# the same, the two see the same thing.
+# You will learn to read all of these tables. Here is the second one as a picture. Every row is a
+# kind of list that the kernel can keep more than once: of process numbers (`pid`), of network
+# interfaces (`net`), and so on. Where two letters in a row are the same, the two use the same list.
 
 # %% tags=["nbval-ignore-output"]
 labkit.show.namespace_matrix(web)
@@ -135,42 +156,70 @@ labkit.show.namespace_matrix(web)
 # %% [markdown]
 # ## Break it
 #
-# A container lives exactly as long as its first process. The next one is told to print a word and
-# has then nothing left to do. What happens when you ask it something a moment later?
+# The next container is told to print a word, and nothing else.
+
+# %%
+predict("00.b", "What will its state be in a second?", ["running", "paused", "exited"])
 
 # %%
 short = lab.run("base", "echo done", name="short")
 short.wait_exit()
+reveal("00.b", short.status, by="the engine")
+
+# %% [markdown]
+# A container lives as long as its first process. This one printed its word and had nothing left to
+# do. What happens if you ask it for something now?
+
+# %%
 try:
     short.exec("ps")
 except labkit.LabError as error:
     print(error)
 
 # %% [markdown]
-# Read the message as it is meant: what happened, what was seen, what to do. Exit code 0 says that
-# the program ended content. It is a common surprise with containers: nothing failed, and yet the
-# container is not running.
+# Errors of `labkit` say three things: what happened, what was seen, what to do. Exit code 0 means
+# that the program finished without error. This is a common surprise: nothing failed, and yet the
+# container is not running. How to recognise it: `docker ps` leaves it out, `docker ps -a` lists it.
+
+# %% tags=["nbval-ignore-output"] language="sh"
+# docker ps -a
+
+# %% [markdown]
+# And if you give no command? Then the one that the image names is run. For our `base`
+# (`docker` calls it `labkit/base`) that is:
+
+# %% language="sh"
+# docker image inspect --format '{{.Config.Cmd}}' labkit/base
+
+# %% [markdown]
+# To sleep, forever: such a container stays until somebody stops it.
 #
 # ## How exercises work
 #
 # The exercises of this chapter are in `exercises/00_start_here.ipynb`. Each asks for an *effect*:
-# something that must be so on the engine. You may reach it in any way you like, with `labkit` or
-# in a terminal of JupyterLab. Then `check` looks at the engine and the kernel, never at what you
-# typed.
+# something that must be so on the engine. You may reach it in any way you like: in Python, in
+# shell cells, or in a terminal (*File > New > Terminal*), where `docker` sees the notebook in
+# which you ran a cell last. Then `check` looks at the engine and the kernel, never at what you
+# typed. The first exercise wants a container named `first`, from `base`, that stays.
 
 # %%
 check("00.1")
 
 # %% [markdown]
-# *Not attempted*: there is no container `first` yet. Let us make a wrong one on purpose: it ends
-# at once.
+# *Not attempted*: there is no such container yet. Let us make a wrong one on purpose:
+
+# %% tags=["nbval-ignore-output"] language="sh"
+# docker run -d --name first labkit/base echo too short
+# docker wait first
 
 # %%
-lab.run("base", "echo too short", name="first").wait_exit()
 check("00.1")
 
 # %% [markdown]
-# *Incorrect*, with what was expected, what was observed, and a hint that fits. If you are stuck:
+# *Incorrect*, with what was expected, what was observed, and a hint that fits. (`docker run -d`
+# started it and printed its long name, its id; `docker wait` printed its exit code.) If you are
+# stuck, there are more hints, from vague to plain; each call shows the next. And there is a
+# solution, which costs nothing:
 
 # %%
 hint("00.1")
@@ -179,34 +228,32 @@ hint("00.1")
 solution("00.1")
 
 # %% [markdown]
-# Looking at a solution costs nothing. `reset` removes what you made for an exercise, so that you
-# can begin again:
+# `reset` removes what you made for an exercise, so that you can begin again:
 
 # %%
 reset("00.1")
 
-# %%
-lab.run("base", name="first")
-check("00.1")
-
 # %% [markdown]
-# Some exercises give you your own values, so that copying a neighbour's answer does not help:
+# Some exercises give you values of your own, so that a number copied from a neighbour is wrong. If
+# an exercise asks for a value, you give it with `answer`.
 
 # %%
 variant("00.3")
 
 # %% [markdown]
-# And `progress` shows where you stand. It is remembered when you close the notebook.
+# `progress` shows where you stand in the whole course, predictions too. It is kept when the
+# notebook ends.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 progress()
 
 # %% [markdown]
 # ## Where things go
 #
-# Restart this notebook's kernel, close the laptop, pull the plug: the containers of this notebook
-# go with it. A small process waits beside the notebook for nothing else. You can also say it
-# yourself:
+# Choose *Kernel > Restart Kernel*, shut JupyterLab down, pull the plug: the containers of this
+# notebook go, at once or at the next start. A small process beside the notebook sees to that. (The
+# *kernel* of that menu is the Python behind this page, and only shares its name with the one that
+# isolates.) You can also say it yourself:
 
 # %%
 lab.close()
@@ -215,19 +262,18 @@ lab.containers()
 # %% [markdown]
 # ## What to remember
 #
-# 1. A container is a process that the kernel shows a smaller world.
-# 2. The engine starts it; the kernel isolates it; one kernel serves inside and outside.
-# 3. The process is on your computer's list too, under another number.
-# 4. A container lives as long as its first process.
+# 1. A container is made of processes to which the kernel shows a smaller world.
+# 2. The engine starts it; the kernel isolates it.
+# 3. Its processes are on the host's list too, under other numbers.
+# 4. It lives as long as its first process.
 # 5. `check`, `hint`, `solution`, `reset`, `progress`: you cannot get stuck, and nothing is lost.
 #
-# | to | in `labkit` | in a terminal |
+# | to | in a shell cell | in Python |
 # |---|---|---|
-# | start a container | `lab.run("base", name="web")` | `docker run -d --name web IMAGE` |
-# | run a second program in it | `web.exec("ps")` | `docker exec web ps` |
-# | see its processes | `web.processes()` | `docker top web` |
-# | find it on the host | `web.pid` | `docker inspect -f '{{.State.Pid}}' web` |
-# | read what it printed | `web.logs()` | `docker logs web` |
-# | remove it | `web.remove()` | `docker rm -f web` |
+# | start a container | `docker run -d --name web labkit/base` | `lab.run("base", name="web")` |
+# | run a second program in it | `docker exec web ps`, or `%%in web` | `web.exec("ps")` |
+# | list containers | `docker ps` | `lab.containers()` |
+# | find it on the host | `%%host`, then `ps -p $web` | `web.pid` |
+# | see its published port | `docker port web` | `web.url(80)` |
 #
 # Read next: `man 7 namespaces`, `man 7 cgroups`, and chapter 01.

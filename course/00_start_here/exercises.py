@@ -9,8 +9,9 @@
 # %% [markdown]
 # # 00 Start here: exercises
 #
-# Run the cells from the top. Replace each line that raises `NotImplementedError` with your own.
-# `hint("00.1")` helps, `solution("00.1")` shows one way, `reset("00.1")` lets you begin again.
+# Run the cells from the top. Replace each line that raises `NotImplementedError` with your own; or
+# do it in a shell cell or a terminal, and run the `check` below it. `hint("00.1")` helps,
+# `solution("00.1")` shows one way, `reset("00.1")` lets you begin again.
 
 # %%
 import labkit

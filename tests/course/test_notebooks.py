@@ -15,6 +15,7 @@ from labkit import course
 from labkit.authoring.drift import check
 from labkit.authoring.run import run
 from labkit.authoring.source import Kind
+from labkit.checks.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = course.chapters(course.course_dir())
@@ -75,6 +76,12 @@ def test_the_command_line_runs_a_chapter(number: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(rf"^{len(Kind)} notebooks ran as they should", done.stdout, re.MULTILINE)
     assert {path.parent.name for path in tmp_path.rglob("*.ipynb")} == set(Kind)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda one: one.number)
+def test_no_chapter_solves_an_exercise(chapter: course.Chapter) -> None:
+    stored = (ROOT / Kind.CHAPTER / f"{chapter.name}.ipynb").read_text()
+    assert f": {Outcome.PASSED}, " not in stored
 
 
 def test_the_notebooks_are_what_the_text_makes() -> None:
