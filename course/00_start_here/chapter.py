@@ -12,8 +12,7 @@
 # The cell below starts a shell in a *container*, whatever that may be, and asks it two questions:
 # what its own process number is (a shell knows it as `$$`), and which processes there are on its
 # machine. A machine that has been on for an hour runs dozens, and has handed out high numbers by
-# then. Guess both answers, then run the cell: click on it and press **Shift+Enter**. (If answers
-# are on this page already, choose *Edit > Clear Outputs of All Cells* first.)
+# then. Guess both answers, then run the cell: click on it and press **Shift+Enter**.
 
 # %%
 import labkit
