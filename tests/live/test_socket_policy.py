@@ -15,6 +15,7 @@ from through import ask, docker, does
 from labkit.engine import Engine
 from labkit.errors import BadValueError
 from labkit.lab import Lab, reaper
+from labkit.waiting import wait_until
 
 POLICY = {
     "privileged": False, "host_paths": [], "devices": False, "capabilities": [],
@@ -132,7 +133,7 @@ def test_what_is_usual_still_works(judged: Lab, tmp_path: Path) -> None:
 def test_another_helper_knows_it_too(judged: Lab, tmp_path: Path) -> None:
     (tmp_path / "policy.json").write_text("{}")
     os.kill(judged.reaper.pid, signal.SIGKILL)
-    reaper.revive()
+    wait_until(lambda: not reaper.revive(), timeout=30, what="another helper")
     body = {"Image": "labkit/base", "HostConfig": {"Privileged": True}}
     assert "a privileged container" in refused(judged, "/containers/create", body)
 
