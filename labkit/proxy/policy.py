@@ -188,7 +188,7 @@ KINDS = {
     "swarm": re.compile(r"(?!GET|HEAD)\w+ /(swarm|nodes|services|secrets|configs)/.*"),
     "buildkit": re.compile(r"POST /(grpc|session)"),
 }
-BODIES = ("create", "exec", "update", "service", "volume")
+BODIES = ("create", "exec", "update", "service", "volume", "connect")
 
 
 def _kinds(method: str, path: str) -> dict[str, dict[str, str]]:
@@ -361,7 +361,8 @@ RULES = (
     Rule(
         "capabilities",
         _capability,
-        (f"{HOST}.CapAdd.[]", f"{SERVICE}.CapabilityAdd.[]"),
+        # The second is that of Docker 19.03 alone.
+        (f"{HOST}.CapAdd.[]", f"{HOST}.Capabilities.[]", f"{SERVICE}.CapabilityAdd.[]"),
     ),
     Rule(
         "devices",
@@ -405,6 +406,7 @@ RULES = (
             "create NetworkingConfig.EndpointsConfig.{}",
             "create NetworkingConfig.EndpointsConfig.[].NetworkID",
             "connect Network",
+            "connect EndpointConfig.NetworkID",
             "service Networks.[].Target",
             "service TaskTemplate.Networks.[].Target",
             "build networkmode.[]",

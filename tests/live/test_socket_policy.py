@@ -60,6 +60,9 @@ def test_the_hosts_network_by_whatever_name(judged: Lab, engine: Engine) -> None
     for name in ("host", id, id[:12]):
         answer = ask(judged, "POST", f"/networks/{name}/connect", {"Container": box})
         assert answer.status == 403, answer
+    does(judged, "network", "create", "net")
+    end = {"Container": box, "EndpointConfig": {"NetworkID": id}}
+    assert ask(judged, "POST", "/networks/net/connect", end).status == 403
 
 
 def test_a_volume_that_is_the_hosts(judged: Lab) -> None:

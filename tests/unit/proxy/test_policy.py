@@ -67,6 +67,7 @@ def with_driver(kind: str, **driver: Any) -> dict[str, Any]:
         ),
         # As Docker reads one text where a list is wanted.
         ({"CapAdd": "NET_RAW"}, "NET_RAW"),
+        ({"capabilities": ["SYS_ADMIN"]}, "SYS_ADMIN"),
         ({"SecurityOpt": "seccomp=unconfined"}, "seccomp=unconfined"),
         ({"MaskedPaths": []}, "unmasked"),
         ({"maskedpaths": ["/proc/kcore"]}, "unmasked"),
@@ -179,6 +180,7 @@ def test_the_hosts_network() -> None:
         assert said and "net namespace" in said
     assert why(CREATE, {"NetworkingConfig": {"EndpointsConfig": {"net": None}}}) is None
     assert why("/networks/host/connect", {"Container": "c", "Network": "net"})
+    assert why("/networks/net/connect", {"endpointConfig": {"networkID": "host"}})
     assert why("/networks/net/connect", {"Container": "c"}) is None
     for where in ({"Networks": [{"Target": "host"}]},
                   {"TaskTemplate": {"Networks": [{"Target": "host"}]}}):  # fmt: skip
