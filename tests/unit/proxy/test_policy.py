@@ -11,7 +11,8 @@ import pytest
 
 from labkit.errors import BadValueError
 from labkit.proxy.fields import SPELLED, spelled
-from labkit.proxy.policy import FIELDS, RULES, VARIABLE, Policy
+from labkit.proxy.policy import FIELDS, VARIABLE, Policy
+from labkit.proxy.rules import RULES
 
 STRICT = Policy(
     privileged=False,
