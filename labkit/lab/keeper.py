@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from labkit.engine.endpoint import Endpoint
@@ -21,7 +20,6 @@ from labkit.proxy.server import LabSocket
 from labkit.proxy.upstream import Upstream
 from labkit.proxy.world import Identity
 
-POLICY = "LABKIT_POLICY"  # names the file of what the sockets refuse
 MESSAGE = 65536  # bytes that are taken at once
 FILES = 8  # descriptors that come with them at most
 
@@ -29,12 +27,13 @@ FILES = 8  # descriptors that come with them at most
 class Keeper:
     """All labs of one owner."""
 
-    def __init__(self, line: socket.socket, endpoint: Endpoint, *, is_ours: bool) -> None:
+    def __init__(
+        self, line: socket.socket, endpoint: Endpoint, policy: Policy, *, is_ours: bool
+    ) -> None:
         self._line = line
         self._upstream = Upstream(endpoint)
         self._is_ours = is_ours
-        said = os.environ.get(POLICY)
-        self._policy = Policy.read(Path(said)) if said else Policy()
+        self._policy = policy
         self._labs: dict[str, LabSocket | None] = {}
         self._buffer = b""
         self._given: list[int] = []
@@ -114,7 +113,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     endpoint = Endpoint.from_environ()
     assert endpoint is not None
-    keeper = Keeper(socket.socket(fileno=0), endpoint, is_ours="--ours" in sys.argv)
+    policy = Policy.parse(sys.argv[1])
+    keeper = Keeper(socket.socket(fileno=0), endpoint, policy, is_ours="--ours" in sys.argv)
     labs = asyncio.run(keeper.keep())
     os.execv(sys.executable, sweeping("end", *labs))
 

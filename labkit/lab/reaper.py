@@ -22,6 +22,7 @@ from typing import Literal
 from labkit.detached import detach
 from labkit.engine.endpoint import ITSELF, SOCKET, Endpoint
 from labkit.lab.registry import Entry
+from labkit.proxy.policy import Policy
 
 Word = Literal["open", "done", "drop"]
 
@@ -32,10 +33,14 @@ _lock = threading.Lock()
 
 
 class Reaper:
-    """The owner's end: one reaper for all labs of this process on one engine."""
+    """The owner's end: one reaper for all labs of this process on one engine.
+
+    Raises BadValueError for a policy that is none.
+    """
 
     def __init__(self, endpoint: Endpoint, *, is_ours: bool) -> None:
         self._endpoint, self._is_ours = endpoint, is_ours
+        self._policy = Policy.of_environ()  # here, where who wrote it is told what is wrong
         self._open: dict[str, tuple[Entry, socket.socket | None]] = {}
         self._dropped: dict[str, None] = {}
         self._line: socket.socket | None = None
@@ -53,6 +58,7 @@ class Reaper:
         with theirs:
             self.pid = detach(
                 "labkit.lab.keeper",
+                self._policy.text(),
                 *(["--ours"] if self._is_ours else []),
                 stdin=theirs.fileno(),
                 environ=environment | self._endpoint.environ(),

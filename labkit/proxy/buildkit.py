@@ -17,26 +17,29 @@ FRAME = 16384  # bytes of the largest frame that everybody takes
 CONTROL = "/moby.buildkit.v1.Control/Solve"
 GATEWAY = "/moby.buildkit.v1.frontend.LLBBridge/Solve"
 # The numbers of fields. Of a build as a whole: its id, how its result leaves (in the old form
-# and the new), and what its Dockerfile is told; of one Dockerfile: what it is told.
-REF, OLD_ATTRS, FRONTEND, FRONTEND_ATTRS, EXPORTERS, ATTRS = 1, 4, 6, 7, 13, 2
+# and the new), what its Dockerfile is told, and what it may do that is not usual (the host's
+# network, ...); of one Dockerfile: what it is told.
+REF, OLD_ATTRS, FRONTEND, FRONTEND_ATTRS, ENTITLEMENTS, EXPORTERS, ATTRS = 1, 4, 6, 7, 9, 13, 2
 GATEWAY_FRONTEND, GATEWAY_OPTIONS = 2, 3
 BUILD_ID = "buildkit-controlapi-buildid"
 
 Image = Callable[[str], str]
 Labels = Callable[[str], dict[str, str]]
+Entitles = Callable[[str], bool]
 
 
-def named(image: Image, labels_of: Labels) -> Callable[[bytes], bytes]:
+def named(image: Image, labels_of: Labels, entitles: Entitles) -> Callable[[bytes], bytes]:
     """A function that takes what a client sends, piece by piece, and returns what goes on.
 
-    `image` makes an image's name into the engine's, `labels_of` that name into labels.
+    `image` makes an image's name into the engine's, `labels_of` that name into labels; an
+    entitlement that `entitles` denies is left out, and BuildKit says what is not allowed.
     """
-    return _Conversation(image, labels_of).take
+    return _Conversation(image, labels_of, entitles).take
 
 
 class _Conversation:
-    def __init__(self, image: Image, labels_of: Labels) -> None:
-        self._image, self._labels_of = image, labels_of
+    def __init__(self, image: Image, labels_of: Labels, entitles: Entitles) -> None:
+        self._image, self._labels_of, self._entitles = image, labels_of, entitles
         self._names: dict[str, str] = {}  # of each build, the first name of its image
         self._buffer = bytearray()
         self._begun = False
@@ -89,9 +92,9 @@ class _Conversation:
             size = int.from_bytes(message[1:5], "big")
             if len(message) < 5 + size:
                 break
-            changed = bytes(message[5 : 5 + size])
-            if not message[0]:  # it is not compressed
-                changed = self._changed(path, build, changed)
+            if message[0]:  # no client does so; it would pass unread
+                raise ValueError("a compressed message")
+            changed = self._changed(path, build, bytes(message[5 : 5 + size]))
             out += message[:1] + len(changed).to_bytes(4, "big") + changed
             del message[: 5 + size]
         return _frames(bytes(out), stream, ends=bool(flags & END_STREAM))
@@ -101,7 +104,9 @@ class _Conversation:
         if path == CONTROL:
             id = next((value.decode() for number, _, value in fields if number == REF), "")
             fields = [
-                (number, raw, self._exported(number, value, id)) for number, raw, value in fields
+                (number, raw, self._exported(number, value, id))
+                for number, raw, value in fields
+                if number != ENTITLEMENTS or self._entitles(value.decode())
             ]
             if any(number == FRONTEND and value for number, _, value in fields):
                 fields += self._labelled(FRONTEND_ATTRS, id)
@@ -154,7 +159,10 @@ def _frames(content: bytes, stream: int, *, ends: bool) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
-    """Number, raw bytes, and the value where it has a length; such a one has no raw bytes."""
+    """Number, raw bytes, and the value where it has a length; such a one has no raw bytes.
+
+    A number has 32 bits, a tag more: what is beyond them BuildKit does not see.
+    """
     at = 0
     while at < len(message):
         begin = at
@@ -162,14 +170,14 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
         kind = tag & 7
         if kind == 2:
             size, at = _varint(message, at)
-            yield tag >> 3, None, message[at : at + size]
+            yield tag >> 3 & 0xFFFFFFFF, None, message[at : at + size]
             at += size
             continue
         if kind == 0:
             _, at = _varint(message, at)
         else:
             at += {1: 8, 5: 4}[kind]
-        yield tag >> 3, message[begin:at], b""
+        yield tag >> 3 & 0xFFFFFFFF, message[begin:at], b""
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:

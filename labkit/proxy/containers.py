@@ -13,7 +13,7 @@ from labkit.proxy.world import World
 
 NAMED = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 STREAMS = ("logs", "export", "archive")  # that pass unread
-JOINED = ("NetworkMode", "PidMode", "IpcMode")
+JOINED = ("PidMode", "IpcMode", "UTSMode", "UsernsMode", "CgroupnsMode")  # the last three: Podman
 IN_CONTAINER = frozenset({
     "json", "top", "changes", "resize", "start", "stop", "restart", "kill", "update",
     "pause", "unpause", "exec",
@@ -82,7 +82,7 @@ async def create(ask: Ask, world: World) -> Plan:
         body["Image"] = await world.image(body["Image"])
     host = body["HostConfig"] = body.get("HostConfig") or {}
     await _join(body, host, world, name)
-    for field in ("PidMode", "IpcMode"):
+    for field in JOINED:
         if host.get(field):
             host[field] = await world.mode(host[field])
     host["Links"] = [await _link(one, world) for one in host.get("Links") or ()]

@@ -13,16 +13,16 @@ from labkit.proxy.refusal import Refusal
 SPELLED = {
     name.casefold(): name
     for name in (
-        "Aliases", "Binds", "CapAdd", "CapabilityAdd", "CgroupnsMode", "Config", "ConfigFrom",
-        "ConfigID",
-        "ConfigName", "Configs", "Container", "ContainerSpec", "DeviceCgroupRules",
-        "DeviceRequests", "Devices", "Driver", "DriverConfig", "DriverOpts", "EndpointConfig",
-        "EndpointsConfig",
-        "Force", "HostConfig", "IPAM", "Image", "IpcMode", "Labels", "Links", "Mounts", "Name",
-        "Network", "NetworkID", "NetworkMode", "NetworkingConfig", "Networks", "Options", "PidMode",
-        "Privileged", "SecretID", "SecretName", "Secrets", "SecurityOpt", "Source", "Target",
-        "TaskTemplate", "Type", "UTSMode", "UsernsMode", "VolumeDriver", "VolumeOptions",
-        "VolumesFrom",
+        "Aliases", "Binds", "CapAdd", "Capabilities", "CapabilityAdd", "CgroupParent",
+        "CgroupnsMode", "ClusterVolumeSpec", "Config", "ConfigFrom", "ConfigID", "ConfigName",
+        "Configs", "Container", "ContainerSpec", "DeviceCgroupRules", "DeviceRequests", "Devices",
+        "Driver", "DriverConfig", "DriverOpts", "EndpointConfig", "EndpointsConfig", "Force",
+        "HostConfig", "IPAM", "Image", "IpcMode", "Labels", "Links", "LogConfig", "LogDriver",
+        "MaskedPaths", "Mounts", "Name", "Network", "NetworkID", "NetworkMode", "NetworkingConfig",
+        "Networks", "Options", "PidMode", "PidsLimit", "PluginSpec", "Privileged", "Privileges",
+        "ReadonlyPaths", "RestartPolicy", "Runtime", "SecretID", "SecretName", "Secrets",
+        "SecurityOpt", "Source", "Target", "TaskTemplate", "Type", "UTSMode", "Ulimits",
+        "UsernsMode", "VolumeDriver", "VolumeOptions", "VolumesFrom",
     )
 }  # fmt: skip
 # In these the keys are anybody's own words.

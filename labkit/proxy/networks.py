@@ -103,7 +103,9 @@ async def change_network(ask: Ask, world: World, reference: str, what: str) -> P
     own = await world.find_network(reference)
     if own is not None:
         ask.path = f"/networks/{own.id}/{what}"
-    elif await world.built_in(reference) is None:
+    elif built_in := await world.built_in(reference):
+        ask.path = f"/networks/{built_in['Name']}/{what}"
+    else:
         raise no_such("network", reference)
     if what == "connect":
         end = await endpoint(body.get("EndpointConfig"), world)

@@ -9,6 +9,7 @@ from labkit.proxy import buildkit, containers, images, networks, swarm, system
 from labkit.proxy.exchange import Ask, Call, Plan, Raw
 from labkit.proxy.lent import Lent
 from labkit.proxy.names import with_tag
+from labkit.proxy.policy import Policy
 from labkit.proxy.refusal import Refusal
 from labkit.proxy.world import World
 
@@ -60,7 +61,7 @@ def read_target(target: str) -> tuple[str, str, dict[str, list[str]]]:
     return version, path[len(version) :], query
 
 
-async def plan(ask: Ask, world: World) -> Plan:
+async def plan(ask: Ask, world: World, policy: Policy) -> Plan:
     """How a request is to be answered. Raises Refusal."""
     key = ask.method, ask.path
     if key in PASSED:
@@ -76,6 +77,7 @@ async def plan(ask: Ask, world: World) -> Plan:
             outgoing=buildkit.named(
                 lambda name: with_tag(world.names.image_on_engine(name)),
                 lambda name: world.identity.labels(containers.own_name(name)),
+                policy.entitles,
             ),
             around=Lent(world),
         )

@@ -113,12 +113,11 @@ class LabSocket:
             if k.lower() not in HOP and not _is_form(k, v)
         ]
         ask = Ask(method, version, path, query, headers, client.body(record))
-        said = await ask.json() if self._policy.judges(method, path) else {}
-        if why := self._policy.why_not(method, path, said):
-            raise Refusal(403, why)
-        planned: Plan = await plan(ask, self.world)
+        await self._judge(ask)  # before anything is done for it
+        planned: Plan = await plan(ask, self.world, self._policy)
         if isinstance(planned, Told):
             return await client.tell(planned, record)
+        await self._judge(planned.ask)  # what goes on, its names resolved
         if isinstance(planned, Call):
             return await self._call(client, planned, record)
         if isinstance(planned, Streamed):
@@ -128,6 +127,14 @@ class LabSocket:
             async with planned.around or _nothing():
                 return await self._hijack(client, planned, request, record)
         return await self._pass(client, planned, record)
+
+    async def _judge(self, ask: Ask) -> None:
+        """Raises Refusal where the policy does not allow it."""
+        said: dict[str, Any] = {}
+        if self._policy.reads(ask.method, ask.path) and (said := await ask.json()):
+            ask.put(said)  # what is judged is what goes on: of a field that is there twice, too
+        if why := self._policy.why_not(ask.method, ask.path, said, ask.query):
+            raise Refusal(403, why)
 
     # --- the ways of answering -----------------------------------------------------------------
 
