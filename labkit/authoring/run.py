@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,11 +9,9 @@ from nbformat import NotebookNode
 
 from labkit.authoring.execute import TIMEOUT, OnProgress, execute_notebook, raised
 from labkit.authoring.notebook import errors, load
-from labkit.authoring.source import Kind
+from labkit.authoring.source import CHECKS, Kind
 from labkit.course import stub_message
 from labkit.errors import CourseError
-
-_CHECKS = re.compile(r"^\s*(?:labkit\.)?check\(", re.MULTILINE)
 
 
 def run(
@@ -91,5 +88,5 @@ def foreign_errors(executed: NotebookNode) -> Iterator[tuple[NotebookNode, Noteb
     }
     for cell, error in errors(executed):
         by_stub = error.ename == "NotImplementedError" and error.evalue in stubs
-        if not by_stub or _CHECKS.search(cell.source):
+        if not by_stub or CHECKS.search(cell.source):
             yield cell, error

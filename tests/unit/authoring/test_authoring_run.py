@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from tiny_course import Built
 
-from labkit.authoring.execute import Step
-from labkit.authoring.notebook import errors, load, save
+from labkit.authoring.execute import Step, execute_notebook
+from labkit.authoring.notebook import code_cells, errors, load, save
 from labkit.authoring.progress import shown
 from labkit.authoring.run import run
 from labkit.authoring.source import Kind
 from labkit.errors import CourseError
+
+SOLVED = "solutions/01_first.ipynb"
 
 
 def test_a_fresh_build_runs(spoilt: Built) -> None:
@@ -27,6 +29,15 @@ def test_a_fresh_build_runs(spoilt: Built) -> None:
     assert exercises.cells[4].outputs[0].text == "01.1: not attempted\n"
     assert not errors(load(ran / "solutions/01_first.ipynb"))
     assert {step.notebook for step in steps} == {f"{kind}/01_first.ipynb" for kind in Kind}
+
+
+def test_run_all_goes_on_behind_a_stub(spoilt: Built) -> None:
+    # As JupyterLab and a plain papermill do: a cell that raises, and may not, is the last.
+    path = spoilt.first / "exercises/01_first.ipynb"
+    ran = execute_notebook(load(path), name="01", cwd=path.parent)
+    assert len(errors(ran)) == 2
+    assert all(cell.execution_count for cell in code_cells(ran))
+    assert not any("tags" in cell.metadata for cell in load(spoilt.first / SOLVED).cells)
 
 
 @pytest.mark.parametrize(
