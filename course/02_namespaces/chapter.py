@@ -59,8 +59,7 @@ for each in (web, shop):
 # asks about these things is answered from there.
 
 # %%
-program = "A program of the host's, in no container"
-predict("02.a", f"{program}: in how many namespaces is it?", [0, 1, 8])
+predict("02.a", "A program in no container: in how many namespaces is it?", [0, 1, 8])
 
 # %% [markdown]
 # The **host** is the machine whose kernel runs the containers; a cell with `%%host` is typed there.
@@ -83,7 +82,7 @@ reveal("02.a", len(web.namespaces().host))
 
 # %% [markdown]
 # In just as many. To be in namespaces is nothing special: what matters is **which**. Each entry is
-# a link to a kind and a number, an inode number, as files have. That is all the name that a
+# a link to a kind and a number (an inode number, as files have). That is all the name that a
 # namespace has, and comparing is exact: **two processes are in the same namespace if their numbers
 # are equal at one time, and otherwise not.** So eight comparisons tell what `web` shares with the
 # host:
@@ -353,11 +352,11 @@ _ = boxed.wait_until(
 # ## Walking in
 #
 # One can also enter a namespace that is there: the system call is `setns`, the command `nsenter`.
-# **You choose which kinds.** `web` is small: it has no `curl`. `%%host` has. **Predict.** It enters
-# the `net` namespace of `web`, and no other. Whom does it reach at `127.0.0.1`? Under which host
-# name?
+# **You choose which kinds.** **Predict.** The host's `curl` enters the `net` namespace of `web`,
+# and no other. Whom does it reach at `127.0.0.1`? Under which host name?
 
 # %% language="host"
+# test -e /proc/$web/root/usr/bin/curl || echo "web itself has no curl"
 # nsenter --target $web --net curl --silent http://127.0.0.1/
 # nsenter --target $web --net hostname | grep -qx web && echo "as web" || echo "as the host"
 
