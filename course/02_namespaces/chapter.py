@@ -261,7 +261,7 @@ reveal("02.c", there[0] if len(there) == 1 else "both" if there else "neither")
 # done
 
 # %% [markdown]
-# In the host's namespace a container reads its true place, with its own long id. In one of its own
+# In the host's namespace a container reads its true place, with its long id. In one of its own
 # it reads `/`, the root of the tree. The tree is the same; the place is told from another starting
 # point. Where nobody chooses, the engine does: as a rule a container gets one of its own with
 # version 2 of control groups, and none with version 1. This is yours:
