@@ -4,6 +4,7 @@ from typing import Any
 
 from labkit import Container, Lab, answer, variant
 from labkit.authoring.attempts import right, wrong
+from labkit.shell.cells import on_host
 
 WORKBENCH: dict[str, Any] = {
     "cap_add": ["SYS_ADMIN"],
@@ -242,7 +243,7 @@ def both_see_the_host(lab: Lab) -> None:
 
 @wrong("02.3", fails=[SEES, NETWORK, OUT_OF_SIGHT])
 def app_was_restarted(lab: Lab) -> None:
-    """The restart ends the room; doctor is killed with it."""
+    """The restart ends the namespace; doctor is killed with it."""
     app = lab.run("base", "httpd -f -p 80", name="app")
     doctor = lab.run("base", name="doctor", pid_mode="container:app")
     app.restart(timeout=0)
@@ -259,6 +260,13 @@ def from_the_host(lab: Lab) -> None:
     line = ["ip", "address", "add", f"{variant('02.4').address}/32", "dev", "lo"]
     done = lab.engine.host.run(line, pid=box.pid, namespaces=["net"])
     assert done.exit_code == 0, done
+
+
+@right("02.4")
+def in_a_host_cell(lab: Lab) -> None:
+    lab.run("base", name="box")
+    address = variant("02.4").address
+    on_host("", f"nsenter --target $box --net ip address add {address}/32 dev lo")
 
 
 @right("02.4")

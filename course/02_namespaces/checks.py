@@ -86,9 +86,9 @@ def draw_plan(draw: Random) -> dict[str, Any]:
     return {"two": {OPTION[second]: "container:one"}, "three": {OPTION[third]: whom}}
 
 
-rooms = Exercise(
+lists = Exercise(
     "02.2",
-    "How many rooms?",
+    "How many lists?",
     containers=["one", "two", "three"],
     answers=["net", "pid", "uts"],
     hints=[
@@ -115,7 +115,7 @@ def planned(plan: Mapping[str, Mapping[str, str]], kind: str) -> dict[str, str]:
     return owner
 
 
-@rooms.criterion("the three share what your variant says")
+@lists.criterion("the three share what your variant says")
 def _(see: Evidence) -> Finding:
     live, wrong = members(see), []
     for kind in (*OPTION, "uts"):
@@ -134,7 +134,7 @@ def _(see: Evidence) -> Finding:
 
 
 def count(kind: str) -> None:
-    @rooms.criterion(
+    @lists.criterion(
         f"your count of {kind} namespaces", guard=True
     )  # where there is a count to make
     def _(see: Evidence) -> Finding:
@@ -213,7 +213,7 @@ def _(see: Evidence) -> Finding:
         passed=not inside,
         expected="neither doctor nor app is in the pid namespace of the host",
         observed=f"{' and '.join(inside)} can see every process of the host",
-        hint='share the room of one container, not the whole house: no `pid_mode="host"`',
+        hint='share the pid namespace of one container, not that of the host: no `pid_mode="host"`',
     )
 
 
@@ -246,7 +246,7 @@ door = Exercise(
     hints=[
         "`box` may not. But the right to change a network counts where it is used, and a process "
         "with that right can stand in the network of `box`.",
-        'From the host: `lab.engine.host.run([...], pid=box.pid, namespaces=["net"])`. '
+        "From the host, as the chapter's `curl` did: a `%%host` cell, and `nsenter` into one kind. "
         "Or with a second container.",
         'A `toolbox` with `network="container:box"` and `cap_add=["NET_ADMIN"]` may do it: '
         "`ip address add ADDRESS/32 dev lo`.",

@@ -23,7 +23,7 @@ lab = labkit.Lab()
 # ## 02.1 A window in the wall
 #
 # Start a container named `watcher`, from the image `base`, that sees every process of the host.
-# Its network, its host name and its files shall be its own. It may look, and no more: give it no
+# Its network, its host name and its files must be its own. It may look, and no more: give it no
 # right, no device and no folder that any other container would not have.
 
 # %% exercise="02.1"
@@ -35,7 +35,7 @@ watcher = lab.run("base", name="watcher", pid_mode="host")
 check("02.1")
 
 # %% [markdown]
-# ## 02.2 How many rooms?
+# ## 02.2 How many lists?
 #
 # `variant("02.2")` says which options the second and the third of three containers are to be
 # started with, named `one`, `two` and `three`. Before you start them, write down your prediction:

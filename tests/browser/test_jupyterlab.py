@@ -23,6 +23,7 @@ CHAPTER = "02_namespaces"
 EXERCISE = "02.1"
 ERROR = '[data-mime-type="application/vnd.jupyter.stderr"]'  # a traceback, or a warning
 SETUP = "lab = labkit.Lab()"  # cells are found by what is in them
+INSIDE = "%%in web"
 TABLE = "web.namespaces()"
 CONTROLS = "show.explore("
 FIGURE = "namespace_matrix(web, shop, sidecar"
@@ -38,23 +39,20 @@ def test_the_printed_address_opens_the_course(server: LabServer, page: Page) -> 
 
 def test_a_chapter_shows_real_containers(server: LabServer, page: Page) -> None:
     notebook = NotebookPage(page, server, f"notebooks/{CHAPTER}.ipynb")
-    first, table, controls, figure = map(notebook.find, (SETUP, TABLE, CONTROLS, FIGURE))
-    notebook.run_through(figure)
-    expect(notebook.outputs(first)).to_contain_text("name web, process 1")
+    inside, table, figure, controls = map(notebook.find, (INSIDE, TABLE, FIGURE, CONTROLS))
+    notebook.run_through(controls)
+    expect(notebook.outputs(inside)).to_contain_text(":80")
     expect(notebook.outputs(table).get_by_role("cell", name="its own").first).to_be_visible()
     expect_picture(notebook.outputs(figure).locator("img"))
     expect(notebook.panel.locator(ERROR)).to_have_count(0)
     assert containers_of({kernel.pid for kernel in server.kernels()})
 
     explorer = notebook.cell(controls).locator(".jp-OutputArea")
-    expect_picture(explorer.locator("img").first)
-    expect(explorer).to_contain_text("Welcome to web.")
+    expect(explorer).to_contain_text("Welcome to the new web.")
     expect(explorer).not_to_contain_text("httpd -f -p 80")
-    explorer.get_by_role("checkbox", name="process numbers").check()
+    explorer.get_by_role("combobox", name="guest").select_option("debug")
     expect(explorer).to_contain_text("httpd -f -p 80")
-    explorer.get_by_role("checkbox", name="network").uncheck()
-    expect(explorer).not_to_contain_text("Welcome to web.")
-    expect_picture(explorer.locator("img").first)
+    expect(explorer).not_to_contain_text("Welcome to the new web.")
 
 
 def test_an_exercise_untouched_wrong_and_right(server: LabServer, page: Page) -> None:
