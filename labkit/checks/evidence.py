@@ -176,7 +176,8 @@ class Evidence:
     def sharing(self, name: str, kind: str) -> list[str]:
         """Who else is in a container's namespace: `HOST`, and every container on this engine.
 
-        Who moved in with this one by an option is its guest, and not told.
+        Who moved in with this one by an option is its guest, and not told; nor are labkit's own
+        helpers, which are everywhere.
         """
         mine = self.container(name)
         own, found = self.namespaces(name)[kind], []
@@ -199,7 +200,7 @@ class Evidence:
         return found + [
             labels.shown_name(str(one["Name"]), one["Config"].get("Labels"))
             for one in inside
-            if one["Id"] not in guests
+            if one["Id"] not in guests and labels.PROBE not in (one["Config"].get("Labels") or {})
         ]
 
     # --- inside ----------------------------------------------------------------------------------
