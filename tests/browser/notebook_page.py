@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lab_server import LabServer
 from playwright.sync_api import Error, Locator, Page, Route, expect, sync_playwright
@@ -24,6 +24,7 @@ WIDTH, HEIGHT = 1280, 800  # CSS pixels
 PATIENCE = 60_000  # milliseconds until the page shows what it should, on a busy machine
 ACTIVE = re.compile("jp-mod-active")
 NUMBERED = re.compile(r"\[\d+\]:")
+RUNNING = "[*]:"
 
 
 @contextmanager
@@ -110,19 +111,18 @@ class NotebookPage:
         self.wait_idle()
 
     def _run_active(self, index: int) -> None:
-        """Run the active cell, a code cell; a key may be lost, with what else was under way."""
+        """Run the active cell, a code cell; a key, or the request that it made, may be lost."""
         prompt = self.cell(index).locator(".jp-InputPrompt")
         before = prompt.inner_text().strip()
-        for attempt in range(1, 4):
-            if attempt > 1:
+        for attempt in range(3):
+            if attempt:
                 self.select(index)
             self.page.keyboard.press("Shift+Enter")
-            try:
+            with suppress(AssertionError):
                 expect(prompt).not_to_have_text(before, timeout=20_000)
+            expect(prompt).not_to_have_text(RUNNING)
+            if prompt.inner_text().strip() != before:
                 break
-            except AssertionError:
-                if attempt == 3:
-                    raise
         expect(prompt).to_have_text(NUMBERED)
 
     def run_through(self, last: int) -> None:
