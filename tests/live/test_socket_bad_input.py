@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
 import signal
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -163,6 +165,54 @@ def test_malformed_requests(lab: Lab) -> None:
     assert ask(lab, "POST", "/containers/create", deep).status == 400
     assert ask(lab, "POST", "/containers/create", b" " * (17 << 20)).status == 413
     assert does(lab, "ps", "-q") == ""
+
+
+TAR = {"Content-Type": "application/x-tar"}
+
+
+def test_archives_that_cannot_be_read_are_refused(engine: Engine, lab: Lab, tmp_path: Path) -> None:
+    """They would bring their names to the engine as they are."""
+    name = f"unread-{lab.id}"
+    does(lab, "tag", "labkit/base", name)
+    saved = ask(lab, "GET", "/images/get", names=name).body
+    does(lab, "rmi", name)
+    zstd = subprocess.run(["zstd", "-c"], input=saved, capture_output=True, check=True).stdout
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0next" + zstd
+    lz4 = b"\x04\x22\x4d\x18" + saved
+    tail = gzip.compress(saved)[:-4000]
+    for data, why in (
+        (zstd, "zstd -d"), (skippable, "zstd -d"), (lz4, "no archive of images"),
+        (b"x" * 5000, "no archive of images"), (gzip.compress(b"x" * 5000), "no archive of images"),
+        (b"BZh9" + saved, "damaged"), (b"\x1f\x8b" + saved, "damaged"),
+        (b"\xfd7zXZ\0" + saved, "damaged"),
+        (gzip.compress(saved[:5120]) + b"junk" * 99, "damaged"), (tail, ""), (b"", ""),
+        (saved[:100], ""), (b"\0" * 1024, ""),
+    ):  # fmt: skip
+        answer = ask(lab, "POST", "/images/load", data, headers=TAR)
+        assert why in answer.text, (data[:8], answer)
+        assert answer.status == 400 or not why, answer
+    # However large it is, and whoever sends it.
+    large = tmp_path / "large.zst"
+    large.write_bytes(zstd + os.urandom(50 * MIB))
+    done = docker(lab, "load", "--input", str(large))
+    assert done.returncode
+    assert "zstd -d" in done.stderr
+    assert "zstd -d" in ask(lab, "POST", "/images/load", large.read_bytes(), headers=TAR).text
+    assert not [tag for one in engine.client.images.list() for tag in one.tags if name in tag]
+
+
+def test_who_goes_in_the_midst_of_a_build_leaves_no_name(engine: Engine, lab: Lab) -> None:
+    name = f"left-{lab.id}"
+    does(lab, "tag", "labkit/base", name)
+    head = b"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"
+
+    def lent() -> bool:
+        return any(f"{name}:latest" in one.tags for one in engine.client.images.list())
+
+    with dial(lab) as line:
+        line.sendall(head + b"x" * 99)
+        wait_until(lent, timeout=60, what="the name for the build")
+    wait_until(lambda: not lent(), timeout=60, what="its end")
 
 
 def drained(line: socket.socket) -> bytes:

@@ -221,6 +221,26 @@ def test_images(lab: Lab, tmp_path: Path) -> None:
     assert lab.image("mine:v1").docker.labels["labkit.lab"] == lab.id
 
 
+ROLL = ["gzip -c", "bzip2 -c", "xz -c"]
+
+
+@pytest.mark.parametrize("program", [*ROLL, "split", "cat"])
+def test_a_load_of_what_is_compressed(lab: Lab, tmp_path: Path, program: str) -> None:
+    """In whatever way the engine takes it the names become the lab's."""
+    name = f"packed-{lab.id}"
+    does(lab, "tag", IMAGE, name)
+    does(lab, "save", "--output", str(tmp_path / "saved"), name)
+    does(lab, "rmi", name)
+    # Compressors that use several processors write several parts.
+    script = f"{program} <saved >packed"
+    if program == "split":
+        script = "head -c 99999 saved | gzip -c >packed; tail -c +100000 saved | gzip -c >>packed"
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
+    assert f"Loaded image: {name}" in does(lab, "load", "--input", str(tmp_path / "packed"))
+    tags = [tag for one in lab.engine.client.images.list() for tag in one.tags if name in tag]
+    assert tags == [f"labkit-{lab.id}/{name}:latest"]
+
+
 @pytest.mark.parametrize("kind", ["buildx", "classic"])
 def test_builds(lab: Lab, tmp_path: Path, kind: str) -> None:
     (tmp_path / "note").write_text("a note\n")
