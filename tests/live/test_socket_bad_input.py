@@ -327,6 +327,19 @@ def test_a_thousand_connections_at_once(lab: Lab) -> None:
     wait_few(lab, before)
 
 
+def test_a_pattern_that_would_take_years(lab: Lab) -> None:
+    """Docker's own engine needs no time for it; who asks is told, and others are served."""
+    name = "a" * 200 + "-b"
+    does(lab, "run", "-d", "--name", name, "--stop-signal", "KILL", "labkit/base")
+    does(lab, "network", "create", name)
+    does(lab, "volume", "create", name)
+    for path in ("/containers/json", "/networks", "/volumes"):
+        answer = ask(lab, "GET", path, filters={"name": ["(a+)+$"]})
+        assert answer.status == 400
+        assert "takes too long" in answer.text
+    assert does(lab, "ps", "--format", "{{.Names}}", "--filter", "name=^a+-b$") == name
+
+
 # --- names and labels that mislead ---------------------------------------------------------------
 
 
