@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 from other import OtherEngine
-from owners import IDLE, environ_of, remains, start_owner
+from owners import IDLE, ended, environ_of, remains, start_owner
 from plain_user import PYTHON, USER
 from through import answers, ask, dial, docker, does, foreign, place, say
 
@@ -76,13 +76,6 @@ def test_a_socket_whose_notebook_has_ended(engine: Engine) -> None:
     assert done.returncode and "Cannot connect to the Docker daemon" in done.stderr
     wait_until(lambda: not remains(engine, [lab]), timeout=60, what="the lab's end")
     wait_until(lambda: ended(int(keeper)), timeout=60, what="the helper's end")
-
-
-def ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_a_helper_that_was_killed_is_replaced_at_once(lab: Lab) -> None:
