@@ -16,6 +16,7 @@ import h11
 
 from labkit.proxy.engine import EngineLines, Headers, Stream
 from labkit.proxy.exchange import Ask, Call, Change, Plan, Raw, Streamed, Told
+from labkit.proxy.lent import take_back
 from labkit.proxy.policy import Policy
 from labkit.proxy.recorder import PLACE, Exchange, Recorder, purpose
 from labkit.proxy.refusal import Refusal
@@ -58,6 +59,8 @@ class LabSocket:
     async def _take(self, listening: socket.socket) -> None:
         listening.setblocking(False)
         with listening:
+            with suppress(Refusal, OSError, h11.ProtocolError):  # there is no engine now
+                await take_back(self.world)
             while True:
                 try:
                     connected, _ = await asyncio.get_running_loop().sock_accept(listening)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import resource
+import secrets
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -92,6 +94,68 @@ def test_a_helper_that_was_killed_is_replaced_at_once(lab: Lab) -> None:
     assert lab.reaper.pid != keeper
     assert not revive()  # so the next cell says it
     assert revive()
+
+
+TAGS = """
+import subprocess, sys, time
+from labkit import Lab
+lab = Lab()
+run = lambda *argv, **more: subprocess.run(
+    ["docker", *argv], env={**__import__("os").environ, **lab.environ()}, check=False, **more)
+run("tag", "labkit/base", sys.argv[1])
+print(lab.id, lab.reaper.pid, flush=True)
+run("build", "-", input=b"FROM labkit/base\\nRUN sleep 1000\\n")
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("killed", ["helper", "all", "all and cleaned"])
+def test_a_name_that_was_lent_when_its_helper_was_killed(
+    engine: Engine, tmp_path: Path, killed: str
+) -> None:
+    """It is taken back, by the next helper or by whoever cleans; what is others' stays."""
+    client, mine = engine.client, f"lent-{secrets.token_hex(3)}"
+    base = client.images.get("labkit/base")
+    theirs = f"{mine}-theirs"
+    base.tag(theirs)
+    environ = {**environ_of(engine.endpoint), "LABKIT_HOME": str(tmp_path)}
+    owner = start_owner(TAGS, environ, mine)
+    try:
+        assert owner.stdout is not None
+        lab, keeper = owner.stdout.readline().split()
+
+        def tags() -> set[str]:
+            return {tag for one in client.images.list() for tag in one.tags if mine in tag}
+
+        own = {f"labkit-{lab}/{mine}:latest"}
+        wait_until(lambda: f"{mine}:latest" in tags(), timeout=60, what="the name for the build")
+        wait_until(
+            lambda: psutil.Process(int(keeper)).create_time() + 3 < time.time(),
+            timeout=60, what="its age",
+        )  # fmt: skip
+        if killed != "helper":
+            owner.send_signal(signal.SIGSTOP)  # or it would start another
+        os.kill(int(keeper), signal.SIGKILL)
+        if killed != "helper":
+            wait_until(lambda: ended(int(keeper)), timeout=60, what="its end")
+            owner.kill()
+            owner.wait()
+            own = set()
+        if killed == "all":
+            next_owner = start_owner("from labkit import Lab; Lab(); print(); input()", environ)
+            next_owner.communicate()
+        if killed == "all and cleaned":
+            argv = [sys.executable, "-m", "labkit", "clean"]
+            done = subprocess.run(argv, env=environ, check=True, capture_output=True, text=True)
+            assert mine in done.stdout
+        wait_until(
+            lambda: tags() == {*own, f"{theirs}:latest"}, timeout=30, what="its end", saw=tags
+        )
+    finally:
+        owner.kill()
+        owner.communicate()
+        client.images.remove(theirs)
+    wait_until(lambda: not tags(), timeout=60, what="the end of all its names", saw=tags)
 
 
 def test_an_engine_that_is_restarted(other_engine: OtherEngine) -> None:
