@@ -389,6 +389,41 @@ def test_builds_of_two_labs_at_once_take_each_its_own(engine: Engine) -> None:
     assert not [one for one in engine.client.images.list() if {"img:latest"} & set(one.tags)]
 
 
+def test_what_one_lab_lends_another_does_not_see(engine: Engine) -> None:
+    """Names without labels: only the name beside it says whose a lent one is."""
+    app = f"app-{secrets.token_hex(3)}"
+    head = b"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"
+    with Lab(engine=engine) as one, Lab(engine=engine) as two:
+        does(one, "tag", "labkit/base", app)
+        with dial(one) as build:
+            build.sendall(head + b"xxx")
+
+            def tags() -> list[str]:
+                return [tag for each in engine.client.images.list() for tag in each.tags]
+
+            wait_until(lambda: f"{app}:latest" in tags(), timeout=60, what="the name")
+            assert does(one, "images").count(app) == 1
+            assert app not in does(two, "images")
+            mark = f"labkit-{one.id}/labkit.lent/{app}"
+            for name in (app, f"docker.io/library/{app}:latest", mark, f"labkit-{one.id}/{app}"):
+                for words in ON_IMAGES:
+                    more = ["stolen"] if words == ["tag"] else []
+                    done = docker(two, *words, name, *more)
+                    assert re.search("o such image|does not exist", done.stderr), (words, name)
+            assert app not in does(two, "image", "inspect", "labkit/base")
+            assert app not in does(two, "history", "--format", "{{json .}}", "labkit/base")
+            assert app not in ask(two, "GET", "/images/labkit/base/history").text
+            assert app not in ask(two, "GET", "/system/df").text
+            assert "labkit.lent" not in does(one, "image", "inspect", app)
+            # Whoever has it may use it, and who makes one of that name has his own.
+            assert does(one, "run", "--rm", app, "echo", "mine") == "mine"
+            does(two, "tag", "labkit/toolbox", app)
+            assert does(two, "run", "--rm", app, "bash", "-c", "echo $0") == "bash"
+            does(two, "rmi", app)
+        wait_until(lambda: f"{app}:latest" not in tags(), timeout=60, what="its end")
+        assert not [tag for tag in tags() if "labkit.lent" in tag and one.id in tag]
+
+
 # --- paths, encodings and framing ----------------------------------------------------------------
 
 
