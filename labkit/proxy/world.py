@@ -212,6 +212,8 @@ class World:
 
         Raises Refusal for another lab's.
         """
+        if not self.names.seen_tags([reference]):
+            raise no_such("image", reference)
         if not reference.startswith("sha256:"):
             own = with_tag(self.names.image_on_engine(reference))
             status, _ = await self.engine.json("GET", f"/images/{own}/json")
