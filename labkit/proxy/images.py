@@ -266,12 +266,14 @@ async def build(ask: Ask, world: World) -> Plan:
         raise Refusal(400, f"invalid labels: {err}") from err
     name = own_name(named[0]) if named else ""
     ask.query["labels"] = [json.dumps({**said, **world.identity.labels(name)})]
+    said = f"ARG {ask.first('buildargs')}".encode()
+    ask.query["buildargs"] = [world.names.hidden(said).decode().removeprefix("ARG ")]
     mode = ask.first("networkmode")
     if mode.startswith("container:"):
         ask.query["networkmode"] = [await world.mode(mode)]
     elif mode:
         ask.query["networkmode"] = [await world.joined(mode)]
-    return Streamed(ask, upload=bytes, around=Lent(world))
+    return Streamed(ask, upload=world.names.hidden, around=Lent(world))
 
 
 async def prune_cache(ask: Ask, world: World) -> Plan:

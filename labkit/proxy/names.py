@@ -19,6 +19,11 @@ WRITTEN_PORT = re.compile(r"^([^/:@]+)__(\d+)(?=/)")
 ANOTHER_LABS = re.compile(r"^(?:(?:index\.)?docker\.io/(?:library/)?)?labkit-[0-9a-f]{8}[/:@]")
 # Beside a name that is lent for a build this one stands on the image: whose it is, and which.
 LENT = re.compile(r"^(labkit-[0-9a-f]{8}/)labkit\.lent/(.+)$")
+# The same in a Dockerfile or in what BuildKit is told, and the words before it on its line.
+IN_BUILD = re.compile(rb"labkit-([0-9a-f]{8})(?=[/:@])")
+NAMES_AN_IMAGE = re.compile(rb"(?i)(?:FROM|ARG)\s|from=|build-arg:|docker-image://")
+NOBODYS = b"unknown.invalid"  # as long as "labkit-LAB", and never a registry's: RFC 6761, 6.4
+LINE = 1000  # bytes of a line that are looked at
 OURS = frozenset({labels.LAB, labels.SESSION, labels.OWNER, labels.NAME})
 
 
@@ -71,6 +76,19 @@ class Names:
     def is_own_image(self, reference: str) -> bool:
         """Whether a reference of the engine's is one of the lab's."""
         return self._image_begins.match(reference) is not None
+
+    def hidden(self, data: bytes) -> bytes:
+        """What a build sends, in which images of other labs are nobody's; its length is the same.
+
+        Read where it passes in the clear, and in one piece: enough for what happens by accident.
+        """
+
+        def judged(found: re.Match[bytes]) -> bytes:
+            begin = max(data.rfind(b"\n", 0, found.start()) + 1, found.start() - LINE)
+            named = NAMES_AN_IMAGE.search(data, begin, found.start())
+            return NOBODYS if named and found[1] != self.lab.encode() else found[0]
+
+        return IN_BUILD.sub(judged, data) if b"labkit-" in data else data
 
     def text(self, text: str) -> str:
         """A text of the engine's, in which a name may stand at the beginning."""

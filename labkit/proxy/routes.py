@@ -68,15 +68,16 @@ async def plan(ask: Ask, world: World) -> Plan:
     if key in FIXED:
         return await FIXED[key](ask, world)
     if key == ("POST", "/session"):
-        return Raw(ask, hijack=True)
+        return Raw(ask, hijack=True, outgoing=world.names.hidden)
     if key == ("POST", "/grpc"):
+        named = buildkit.named(
+            lambda name: with_tag(world.names.image_on_engine(name)),
+            lambda name: world.identity.labels(containers.own_name(name)),
+        )
         return Raw(
             ask,
             hijack=True,
-            outgoing=buildkit.named(
-                lambda name: with_tag(world.names.image_on_engine(name)),
-                lambda name: world.identity.labels(containers.own_name(name)),
-            ),
+            outgoing=lambda data: world.names.hidden(named(data)),
             around=Lent(world),
         )
     kind, *rest = ask.path[1:].split("/")

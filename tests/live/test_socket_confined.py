@@ -424,6 +424,33 @@ def test_what_one_lab_lends_another_does_not_see(engine: Engine) -> None:
         assert not [tag for tag in tags() if "labkit.lent" in tag and one.id in tag]
 
 
+@pytest.mark.parametrize("kind", ["classic", "buildx"])
+def test_a_build_begins_from_no_other_labs_image(engine: Engine, kind: str) -> None:
+    words = ("build",) if kind == "classic" else ("buildx", "build")
+    with Lab(engine=engine) as one, Lab(engine=engine) as two:
+        own = f"FROM labkit/base\nRUN echo {one.id} >/whose\n"
+        does(one, *words, "-t", "app", "-", stdin=own)
+        does(one, "tag", "labkit/base", "tagged")
+        app = f"labkit-{one.id}/app"
+        for said in (
+            f"FROM {app}\n", f"from --platform=linux/amd64 docker.io/{app}:latest AS x\n",
+            f"ARG BASE={app}\nFROM $BASE\n", f"# {'x' * 3000}\nFROM {app}\n",
+            f"FROM labkit/base\nCOPY --from={app} /whose /whose\n",
+            f"FROM labkit-{one.id}/tagged\n",
+        ):  # fmt: skip
+            done = docker(two, *words, "-t", "made", "-", stdin=said)
+            assert done.returncode, said
+            assert "unknown.invalid" in done.stderr + done.stdout, (said, done)
+        done = docker(two, *words, f"--build-arg=BASE={app}", "-", stdin="ARG BASE\nFROM $BASE\n")
+        assert done.returncode
+        assert "unknown.invalid" in done.stderr + done.stdout
+        # One's own is there by that name too, and what only speaks of it passes as it is.
+        does(two, "tag", "labkit/base", "mine")
+        said = f"FROM labkit-{two.id}/mine\nRUN echo {app} >/note\n"
+        does(two, *words, "-t", "made", "-", stdin=said)
+        assert does(two, "run", "--rm", "made", "cat", "/note") == app
+
+
 # --- paths, encodings and framing ----------------------------------------------------------------
 
 
