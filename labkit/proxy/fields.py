@@ -15,13 +15,14 @@ SPELLED = {
     for name in (
         "Aliases", "Binds", "CapAdd", "CapabilityAdd", "CgroupnsMode", "Config", "ConfigFrom",
         "ConfigID",
-        "ConfigName", "Configs", "Container", "ContainerSpec", "DeviceCgroupRules",
+        "ConfigName", "Configs", "Container", "ContainerSpec", "CredentialSpec",
+        "DeviceCgroupRules",
         "DeviceRequests", "Devices", "Driver", "DriverConfig", "DriverOpts", "EndpointConfig",
         "EndpointsConfig",
         "Force", "HostConfig", "IPAM", "Image", "IpcMode", "Labels", "Links", "Mounts", "Name",
         "Network", "NetworkID", "NetworkMode", "NetworkingConfig", "Networks", "Options", "PidMode",
-        "Privileged", "SecretID", "SecretName", "Secrets", "SecurityOpt", "Source", "Target",
-        "TaskTemplate", "Type", "UTSMode", "UsernsMode", "VolumeDriver", "VolumeOptions",
+        "Privileged", "Privileges", "SecretID", "SecretName", "Secrets", "SecurityOpt", "Source",
+        "Target", "TaskTemplate", "Type", "UTSMode", "UsernsMode", "VolumeDriver", "VolumeOptions",
         "VolumesFrom",
     )
 }  # fmt: skip

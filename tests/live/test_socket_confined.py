@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from other import OtherEngine
 from through import Answer, Foreign, ask, dial, docker, does, foreign, say
 
 from labkit import labels
@@ -558,6 +559,66 @@ def test_requests_that_are_framed_in_two_ways(lab: Lab, beside: Foreign) -> None
             request = f"{target} HTTP/1.1\r\nHost: x\r\n{heads}\r\n{body}"
             for answer in say(lab, request.encode(), end=True):
                 assert not knows(answer, beside, besides=beside.id), (request, answer)
+
+
+# --- a swarm -------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(250)
+def test_a_swarms_secrets_and_configs_of_others_are_not_there(other_engine: OtherEngine) -> None:
+    engine = other_engine.engine
+    api: Any = engine.client  # the stubs lack a swarm's types
+    api.swarm.init(advertise_addr="127.0.0.1", listen_addr="127.0.0.1:2377")
+    with Lab(engine=engine) as one, Lab(engine=engine) as two:
+        for kind in ("secrets", "configs"):
+            made = getattr(api, kind).create(name="beside", data=b"beside")
+            said = {"Name": "theirs", "Data": "eA==", "Labels": {labels.LAB: two.id}}
+            theirs = str(ask(one, "POST", f"/{kind}/create", said).value["ID"])
+            mine = str(
+                ask(two, "POST", f"/{kind}/create", {"Name": "my-own", "Data": "eA=="}).value["ID"]
+            )
+            field = kind.capitalize()
+            before = [each.attrs for each in getattr(api, kind).list()]
+            assert len(before) == 3
+            names = ("theirs", f"labkit-{one.id}-theirs", theirs, theirs[:8], "beside", made.id)
+            for name in names:
+                for filters in ({"name": [name]}, {"id": [name]}, {},
+                                {"label": [f"{labels.LAB}={one.id}"]}, {"label": []}):  # fmt: skip
+                    answer = ask(two, "GET", f"/{kind}", filters=filters)
+                    assert answer.status == 200, answer
+                    assert {each["ID"] for each in answer.value} <= {mine}, (name, filters)
+                assert ask(two, "GET", f"/{kind}/{name}").status == 404
+                assert ask(two, "DELETE", f"/{kind}/{name}").status == 404
+                spec = {"Name": "theirs", "Labels": {}}
+                answer = ask(two, "POST", f"/{kind}/{name}/update?version=1", spec)
+                assert answer.status == 404, answer
+                for used in (
+                    {f"{field[:-1]}ID": name, f"{field[:-1]}Name": "my-own"},
+                    {f"{field[:-1]}Name": name}, {f"{field[:-1]}id".lower(): name},
+                ):  # fmt: skip
+                    file = {"Name": "/f", "UID": "0", "GID": "0", "Mode": 0o400}
+                    for key in (field, kind):
+                        spec = {"Name": "svc", "TaskTemplate": {"ContainerSpec": {
+                            "Image": "labkit/base", key: [{**used, "File": file}]}}}  # fmt: skip
+                        answer = ask(two, "POST", "/services/create", spec)
+                        assert answer.status == 404, (spec, answer)
+                if kind == "configs":
+                    spec = {"Name": "svc", "TaskTemplate": {"ContainerSpec": {
+                        "Image": "labkit/base", "Privileges": {"CredentialSpec": {
+                            "Config": name}}}}}  # fmt: skip
+                    answer = ask(two, "POST", "/services/create", spec)
+                    assert answer.status == 404, answer
+            assert [each.attrs for each in getattr(api, kind).list()] == before
+            # One's own can be used.
+            file = {"Name": "/f", "UID": "0", "GID": "0", "Mode": 0o400}
+            used = {f"{field[:-1]}ID": mine, f"{field[:-1]}Name": "my-own", "File": file}
+            spec = {"Name": kind, "TaskTemplate": {"ContainerSpec": {
+                "Image": "labkit/base", "Command": ["sleep", "1000"], field: [used]}}}  # fmt: skip
+            assert ask(two, "POST", "/services/create", spec).status == 201
+            for path in (f"/services/{kind}", f"/{kind}/my-own"):
+                assert ask(one, "GET", path).status == 404
+                assert ask(one, "DELETE", path).status == 404
+                assert ask(two, "DELETE", path).status in (200, 204)
 
 
 # --- BuildKit and Compose ------------------------------------------------------------------------
