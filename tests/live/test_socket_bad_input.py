@@ -235,7 +235,7 @@ def test_archives_that_cannot_be_read_are_refused(engine: Engine, lab: Lab, tmp_
     does(lab, "tag", "labkit/base", name)
     saved = ask(lab, "GET", "/images/get", names=name).body
     does(lab, "rmi", name)
-    zstd = subprocess.run(["zstd", "-c"], input=saved, capture_output=True, check=True).stdout
+    zstd = b"\x28\xb5\x2f\xfd" + saved  # how a frame begins: RFC 8878
     skippable = b"\x50\x2a\x4d\x18\x04\0\0\0next" + zstd
     lz4 = b"\x04\x22\x4d\x18" + saved
     tail = gzip.compress(saved)[:-4000]

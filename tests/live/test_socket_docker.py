@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import fcntl
+import gzip
 import json
+import lzma
 import os
 import pty
 import select
@@ -13,7 +16,7 @@ import tarfile
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -221,22 +224,25 @@ def test_images(lab: Lab, tmp_path: Path) -> None:
     assert lab.image("mine:v1").docker.labels["labkit.lab"] == lab.id
 
 
-ROLL = ["gzip -c", "bzip2 -c", "xz -c"]
-
-
-@pytest.mark.parametrize("program", [*ROLL, "split", "cat"])
-def test_a_load_of_what_is_compressed(lab: Lab, tmp_path: Path, program: str) -> None:
-    """In whatever way the engine takes it the names become the lab's."""
-    name = f"packed-{lab.id}"
-    does(lab, "tag", IMAGE, name)
-    does(lab, "save", "--output", str(tmp_path / "saved"), name)
-    does(lab, "rmi", name)
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "tar": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
     # Compressors that use several processors write several parts.
-    script = f"{program} <saved >packed"
-    if program == "split":
-        script = "head -c 99999 saved | gzip -c >packed; tail -c +100000 saved | gzip -c >>packed"
-    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
-    assert f"Loaded image: {name}" in does(lab, "load", "--input", str(tmp_path / "packed"))
+    "parts": lambda data: gzip.compress(data[:99_999]) + gzip.compress(data[99_999:]),
+}
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_load_of_what_is_compressed(lab: Lab, tmp_path: Path, kind: str) -> None:
+    """In whatever way the engine takes it the names become the lab's."""
+    name, file = f"packed-{lab.id}", tmp_path / "saved"
+    does(lab, "tag", IMAGE, name)
+    does(lab, "save", "--output", str(file), name)
+    does(lab, "rmi", name)
+    file.write_bytes(PACKED[kind](file.read_bytes()))
+    assert f"Loaded image: {name}" in does(lab, "load", "--input", str(file))
     tags = [tag for one in lab.engine.client.images.list() for tag in one.tags if name in tag]
     assert tags == [f"labkit-{lab.id}/{name}:latest"]
 
