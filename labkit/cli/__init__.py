@@ -39,10 +39,13 @@ def clean(
 ) -> None:
     """Remove what labs left behind when their notebook was gone; nothing that is not ours."""
     from labkit.engine import connect
-    from labkit.lab.sweep import sweep_all, sweep_dead
+    from labkit.lab.registry import forgotten_labs
+    from labkit.lab.sweep import sweep_all, sweep_dead, sweep_lab
 
     client = connect().client
     removed = sweep_all(client) if everything else sweep_dead(client)
+    for lab in forgotten_labs():  # of which names of images may be there, which have no labels
+        removed += sweep_lab(client, lab)
     typer.echo(f"removed: {', '.join(sorted(removed)) or 'nothing, there was nothing left'}")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import labels
 from labkit.errors import EngineRefusedError, NotFoundError
+from labkit.proxy.names import LENT, lent_names
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -91,21 +92,23 @@ def holdings(
 
 
 def _names_of_images(api: Any, labs: Mapping[str, Mapping[str, str]]) -> list[Holding]:
-    """The names that labs gave to images which have no labels of theirs: `docker tag`."""
+    """The names that labs gave to images which have no labels of theirs: `docker tag`.
+
+    And those that were lent for a build when all was killed: on the same image as what says so.
+    """
     with translated("list images"):
-        found = [tag for one in api.images() for tag in one["RepoTags"] or ()]
-    return [
-        Holding(
-            "image",
-            tag,
-            {**labelled, labels.NAME: tag.removeprefix(prefix).removesuffix(":latest")},
-            _removal(api.remove_image, tag),
-        )
-        for lab, labelled in labs.items()
-        for prefix in [labels.image_prefix(lab)]
-        for tag in found
-        if tag.startswith(prefix)
-    ]
+        images = [one["RepoTags"] or () for one in api.images()]
+    found = []
+    for lab, labelled in labs.items():
+        prefix = labels.image_prefix(lab)
+        for tags in images:
+            lent = [name for name, whose in lent_names(tags).items() if whose == prefix]
+            for tag in tags:
+                if tag in lent or tag.startswith(prefix):
+                    name = LENT.sub(r"\2", tag).removeprefix(prefix).removesuffix(":latest")
+                    remove = _removal(api.remove_image, tag)
+                    found.append(Holding("image", tag, {**labelled, labels.NAME: name}, remove))
+    return found
 
 
 def has_tasks(client: docker.DockerClient, services: Set[str]) -> bool:

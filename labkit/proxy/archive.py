@@ -9,10 +9,13 @@ from __future__ import annotations
 import bz2
 import json
 import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
+
+from labkit.proxy.refusal import Refusal
 
 BLOCK = 512
 NAMING = ("manifest.json", "repositories", "index.json")  # the entries in which names stand
@@ -30,6 +33,10 @@ Rename = Callable[[str], str]
 class Decompressor(Protocol):
     """What undoes a compression bit by bit."""
 
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
@@ -38,12 +45,16 @@ COMPRESSED: dict[bytes, Callable[[], Decompressor]] = {
     b"BZh": bz2.BZ2Decompressor,
     b"\xfd7zXZ\0": lzma.LZMADecompressor,
 }
+ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # RFC 8878, 3.1
 
 
 def renamed(rename: Rename) -> Callable[[bytes], bytes]:
-    """A function that takes an archive piece by piece, and returns what it has become so far."""
+    """A function that takes an archive piece by piece, and returns what it has become so far.
+
+    What it cannot read would pass under names of others: for that it raises Refusal.
+    """
     archive = _Archive(rename)
-    undo: list[Decompressor] = []
+    undo: list[_Undo] = []
     begun = bytearray()
 
     def take(data: bytes) -> bytes:
@@ -54,13 +65,41 @@ def renamed(rename: Rename) -> Callable[[bytes], bytes]:
             data = bytes(begun)
             made = next((one for magic, one in COMPRESSED.items() if data.startswith(magic)), None)
             if made is not None:
-                undo.append(made())
+                undo.append(_Undo(made))
+            elif ZSTD.match(data):
+                raise Refusal(
+                    400,
+                    "the archive is compressed with zstd, which a lab's socket cannot read: "
+                    "decompress it first, `zstd -d FILE`, and load what that makes",
+                )
         if not undo:
             return archive.take(data)
         slices = (data[at : at + SLICE] for at in range(0, len(data), SLICE))
-        return b"".join(archive.take(undo[0].decompress(one)) for one in slices)
+        return b"".join(archive.take(undo[0].take(one)) for one in slices)
 
     return take
+
+
+class _Undo:
+    """Undoes a compression of one part or of several, one behind the other."""
+
+    def __init__(self, make: Callable[[], Decompressor]) -> None:
+        self._make, self._part = make, make()
+
+    def take(self, data: bytes) -> bytes:
+        out = bytearray()
+        try:
+            while data:
+                if self._part.eof:
+                    data = data.lstrip(b"\0")  # which may fill up between parts
+                    if not data:
+                        break
+                    self._part = self._make()
+                out += self._part.decompress(data)
+                data = self._part.unused_data if self._part.eof else b""
+        except (zlib.error, lzma.LZMAError, OSError) as err:
+            raise Refusal(400, f"the archive is damaged: {err}") from err
+        return bytes(out)
 
 
 class _Archive:
@@ -70,6 +109,7 @@ class _Archive:
         self._passing = 0  # bytes of an entry that pass as they are
         self._header = b""  # of an entry that is read
         self._size = 0
+        self._begun = False
 
     def take(self, data: bytes) -> bytes:
         self._buffer += data
@@ -102,9 +142,15 @@ class _Archive:
     def _begin(self, header: bytes) -> None:
         try:
             entry = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-        except tarfile.HeaderError:  # the end, or what is no archive: the engine will say so
-            self._passing = 0
-            return
+        except tarfile.HeaderError as err:
+            if not self._begun and any(header):
+                raise Refusal(
+                    400,
+                    "that is no archive of images: a lab's socket reads tar, as it is or "
+                    "compressed with gzip, bzip2 or xz",
+                ) from err
+            return  # its end
+        self._begun = True
         name = entry.name.removeprefix("./")
         if entry.isreg() and name in NAMING and entry.size <= LARGEST:
             self._header, self._size = header, entry.size

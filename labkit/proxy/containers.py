@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from labkit import labels
@@ -14,6 +17,7 @@ from labkit.proxy.world import World
 NAMED = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 STREAMS = ("logs", "export", "archive")  # that pass unread
 JOINED = ("PidMode", "IpcMode", "UTSMode", "UsernsMode", "CgroupnsMode")  # the last three: Podman
+MOMENT = 0.5  # seconds of the processor for a filter by name; all others wait meanwhile
 IN_CONTAINER = frozenset({
     "json", "top", "changes", "resize", "start", "stop", "restart", "kill", "update",
     "pause", "unpause", "exec",
@@ -44,23 +48,58 @@ async def listed(ask: Ask, world: World) -> Plan:
         for one in answer:
             own = labels.shown_name(one["Names"][0], one["Labels"]) if one["Names"] else ""
             one["Names"] = [f"/{own}", *one["Names"][1:]]
-        if named:
-            answer = [one for one in answer if matches(named, one["Names"])]
+        answer = matching(named, answer, lambda one: list(one["Names"]))
         return answer[:limit] if named and limit else answer
 
     return Call(ask, shape)
 
 
-def matches(patterns: list[str], names: list[str]) -> bool:
-    """As the engine does it: with and without the slash before a name. Raises Refusal."""
-    try:
+Listed = list[dict[str, Any]]
+
+
+def matching(
+    patterns: list[str], found: Listed, names: Callable[[dict[str, Any]], list[str]]
+) -> Listed:
+    """Those that a filter by name finds, with or without the slash before a name.
+
+    Without a filter that is all. Raises Refusal.
+    """
+
+    def matches(one: dict[str, Any]) -> bool:
         return any(
-            re.search(one, name) or re.search(one, name.removeprefix("/"))
-            for one in patterns
-            for name in names
+            re.search(pattern, name) or re.search(pattern, name.removeprefix("/"))
+            for pattern in patterns
+            for name in names(one)
         )
-    except re.error as err:
+
+    try:
+        with _for_a_moment():
+            return [one for one in found if not patterns or matches(one)]
+    except TimeoutError as err:
+        raise Refusal(400, "invalid filter: it takes too long; write it without nesting") from err
+    except (re.error, OverflowError, RecursionError) as err:
         raise Refusal(400, f"invalid filter: {err}") from err
+
+
+@contextmanager
+def _for_a_moment() -> Iterator[None]:
+    """Raises TimeoutError in what takes too long: Go's patterns take linear time, Python's not.
+
+    Only the main thread can do that. Source: Modules/_sre/sre_lib.h looks for signals on its way.
+    """
+
+    def ring(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, MOMENT)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
 
 
 async def create(ask: Ask, world: World) -> Plan:

@@ -61,6 +61,7 @@ class Line:
         self.pipe = pipe
         self.conn = h11.Connection(h11.CLIENT)
         self.used = False
+        self.refused: Refusal | None = None  # why a request's body was not sent to its end
 
     async def say(self, event: Any) -> None:
         """Send a part of a request."""
@@ -80,8 +81,10 @@ class Line:
                 if piece:
                     with suppress(OSError):
                         await self.say(h11.Data(data=piece))
-        except (OSError, h11.ProtocolError):
-            self.pipe.close()  # the client has gone: nobody waits for the answer
+        except (OSError, h11.ProtocolError, Refusal) as err:
+            # The client has gone, or what it sends is refused: who waits for the answer is told.
+            self.refused = err if isinstance(err, Refusal) else None
+            self.pipe.break_off()
             return
         with suppress(OSError):
             await self.say(h11.EndOfMessage())
@@ -211,6 +214,8 @@ class EngineLines:
                 raise ConnectionError("the engine closed the connection")
             except (OSError, h11.RemoteProtocolError) as err:
                 _end(line, sending)
+                if line.refused is not None:
+                    raise line.refused from err
                 if fresh:
                     raise Refusal(502, f"the engine has gone: {err}") from err
             except BaseException:

@@ -15,7 +15,8 @@ SPELLED = {
     for name in (
         "Aliases", "Binds", "CapAdd", "Capabilities", "CapabilityAdd", "CgroupParent",
         "CgroupnsMode", "ClusterVolumeSpec", "Config", "ConfigFrom", "ConfigID", "ConfigName",
-        "Configs", "Container", "ContainerSpec", "DeviceCgroupRules", "DeviceRequests", "Devices",
+        "Configs", "Container", "ContainerSpec", "CredentialSpec", "DeviceCgroupRules",
+        "DeviceRequests", "Devices",
         "Driver", "DriverConfig", "DriverOpts", "EndpointConfig", "EndpointsConfig", "Force",
         "HostConfig", "IPAM", "Image", "IpcMode", "Labels", "Links", "LogConfig", "LogDriver",
         "MaskedPaths", "Mounts", "Name", "Network", "NetworkID", "NetworkMode", "NetworkingConfig",

@@ -12,7 +12,7 @@ from labkit.proxy.archive import renamed
 from labkit.proxy.containers import only_own, own_name
 from labkit.proxy.exchange import Ask, Call, Plan, Raw, Streamed, Told
 from labkit.proxy.lent import Lent
-from labkit.proxy.names import HUB, is_anothers, with_tag
+from labkit.proxy.names import HUB, LENT, with_tag
 from labkit.proxy.refusal import Refusal, no_such
 from labkit.proxy.world import NO_NAME, World
 
@@ -45,15 +45,11 @@ def seen_image(image: dict[str, Any], world: World) -> dict[str, Any] | None:
     return {
         **image,
         **{
-            field: _without_anothers(image[field], world)
+            field: world.names.seen_tags(image[field])
             for field in ("RepoTags", "RepoDigests")
             if image.get(field)
         },
     }
-
-
-def _without_anothers(names: Iterable[str], world: World) -> list[str]:
-    return [one for one in names if not is_anothers([one], world.names)]
 
 
 async def image(ask: Ask, world: World, reference: str, what: str) -> Plan:
@@ -86,7 +82,7 @@ def _seen_or_refused(answer: Any, world: World, reference: str) -> Any:
 
 
 def _without_tags(step: dict[str, Any], world: World) -> dict[str, Any]:
-    return {**step, "Tags": _without_anothers(step.get("Tags") or (), world) or None}
+    return {**step, "Tags": world.names.seen_tags(step.get("Tags") or ()) or None}
 
 
 async def _see(world: World, name: str, reference: str) -> dict[str, Any]:
@@ -144,6 +140,8 @@ async def prune(ask: Ask, world: World) -> Plan:
         used = {one.get("ImageID") for one in await world.containers()}
         for one in await world.ask("/images/json", {}):
             for tag in one.get("RepoTags") or ():
+                if LENT.match(tag):
+                    continue
                 mine = world.names.is_own_image(tag) or _full(tag) in world.pulled
                 if mine and one["Id"] not in used:
                     status, answer = await world.engine.json("DELETE", f"/images/{tag}")
@@ -268,12 +266,14 @@ async def build(ask: Ask, world: World) -> Plan:
         raise Refusal(400, f"invalid labels: {err}") from err
     name = own_name(named[0]) if named else ""
     ask.query["labels"] = [json.dumps({**said, **world.identity.labels(name)})]
+    said = f"ARG {ask.first('buildargs')}".encode()
+    ask.query["buildargs"] = [world.names.hidden(said).decode().removeprefix("ARG ")]
     mode = ask.first("networkmode")
     if mode.startswith("container:"):
         ask.query["networkmode"] = [await world.mode(mode)]
     elif mode:
         ask.query["networkmode"] = [await world.joined(mode)]
-    return Streamed(ask, upload=bytes, around=Lent(world))
+    return Streamed(ask, upload=world.names.hidden, around=Lent(world))
 
 
 async def prune_cache(ask: Ask, world: World) -> Plan:

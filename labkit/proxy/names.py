@@ -17,6 +17,13 @@ HUB = re.compile(r"^(?:index\.)?docker\.io/(?:library/)?")
 PORT = re.compile(r"^([^/:@]+):(\d+)(?=/)")
 WRITTEN_PORT = re.compile(r"^([^/:@]+)__(\d+)(?=/)")
 ANOTHER_LABS = re.compile(r"^(?:(?:index\.)?docker\.io/(?:library/)?)?labkit-[0-9a-f]{8}[/:@]")
+# Beside a name that is lent for a build this one stands on the image: whose it is, and which.
+LENT = re.compile(r"^(labkit-[0-9a-f]{8}/)labkit\.lent/(.+)$")
+# The same in a Dockerfile or in what BuildKit is told, and the words before it on its line.
+IN_BUILD = re.compile(rb"labkit-([0-9a-f]{8})(?=[/:@])")
+NAMES_AN_IMAGE = re.compile(rb"(?i)(?:FROM|ARG)\s|from=|build-arg:|docker-image://")
+NOBODYS = b"unknown.invalid"  # as long as "labkit-LAB", and never a registry's: RFC 6761, 6.4
+LINE = 1000  # bytes of a line that are looked at
 OURS = frozenset({labels.LAB, labels.SESSION, labels.OWNER, labels.NAME})
 
 
@@ -51,9 +58,37 @@ class Names:
         found = self._image_begins.match(reference)
         return reference if not found else WRITTEN_PORT.sub(r"\1:\2", reference[found.end() :])
 
+    def mark(self, name: str) -> str:
+        """What says on the engine that the lab lends this name."""
+        return f"{self.images}labkit.lent/{name}"
+
+    def seen_tags(self, tags: Iterable[str]) -> list[str]:
+        """Of an image's names those that the lab may know: none of another's, none that is lent."""
+        found = list(tags)
+        lent = lent_names(found)
+        return [
+            one
+            for one in found
+            if self.is_own_image(one) or not ANOTHER_LABS.match(one)
+            if one not in lent and not LENT.match(one)
+        ]
+
     def is_own_image(self, reference: str) -> bool:
         """Whether a reference of the engine's is one of the lab's."""
         return self._image_begins.match(reference) is not None
+
+    def hidden(self, data: bytes) -> bytes:
+        """What a build sends, in which images of other labs are nobody's; its length is the same.
+
+        Read where it passes in the clear, and in one piece: enough for what happens by accident.
+        """
+
+        def judged(found: re.Match[bytes]) -> bytes:
+            begin = max(data.rfind(b"\n", 0, found.start()) + 1, found.start() - LINE)
+            named = NAMES_AN_IMAGE.search(data, begin, found.start())
+            return NOBODYS if named and found[1] != self.lab.encode() else found[0]
+
+        return IN_BUILD.sub(judged, data) if b"labkit-" in data else data
 
     def text(self, text: str) -> str:
         """A text of the engine's, in which a name may stand at the beginning."""
@@ -82,9 +117,6 @@ def with_tag(reference: str) -> str:
     return reference if ":" in last or "@" in last else f"{reference}:{LATEST}"
 
 
-def is_anothers(tags: Iterable[str], names: Names) -> bool:
-    """Whether an image has names, and all are other labs'."""
-    found = list(tags)
-    return bool(found) and all(
-        ANOTHER_LABS.match(tag) and not names.is_own_image(tag) for tag in found
-    )
+def lent_names(tags: Iterable[str]) -> dict[str, str]:
+    """Those of an image's names that labs have lent for builds, each with what that lab's begin."""
+    return {found[2]: found[1] for one in tags if (found := LENT.match(one))}

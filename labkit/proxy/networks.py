@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labkit import labels
-from labkit.proxy.containers import endpoint, matches, only_own, with_alias
+from labkit.proxy.containers import endpoint, matching, only_own, with_alias
 from labkit.proxy.exchange import Ask, Call, Plan, Told
 from labkit.proxy.refusal import Refusal, no_such
 from labkit.proxy.world import BUILT_IN, World
@@ -36,7 +36,7 @@ async def list_networks(ask: Ask, world: World) -> Plan:
 
     def shape(answer: Any) -> Any:
         seen = [_confined(_shown(one), mine) for one in answer if is_seen(one)]
-        return [one for one in seen if not named or matches(named, [one["Name"]])]
+        return matching(named, seen, lambda one: [one["Name"]])
 
     return Call(ask, shape)
 
@@ -147,7 +147,7 @@ async def list_volumes(ask: Ask, world: World) -> Plan:
 
     def shape(answer: Any) -> Any:
         seen = [_shown(one) for one in answer.get("Volumes") or () if one["Name"] in mine]
-        answer["Volumes"] = [one for one in seen if not named or matches(named, [one["Name"]])]
+        answer["Volumes"] = matching(named, seen, lambda one: [one["Name"]])
         return answer
 
     return Call(ask, shape)

@@ -69,16 +69,17 @@ async def plan(ask: Ask, world: World, policy: Policy) -> Plan:
     if key in FIXED:
         return await FIXED[key](ask, world)
     if key == ("POST", "/session"):
-        return Raw(ask, hijack=True)
+        return Raw(ask, hijack=True, outgoing=world.names.hidden)
     if key == ("POST", "/grpc"):
+        named = buildkit.named(
+            lambda name: with_tag(world.names.image_on_engine(name)),
+            lambda name: world.identity.labels(containers.own_name(name)),
+            policy.entitles,
+        )
         return Raw(
             ask,
             hijack=True,
-            outgoing=buildkit.named(
-                lambda name: with_tag(world.names.image_on_engine(name)),
-                lambda name: world.identity.labels(containers.own_name(name)),
-                policy.entitles,
-            ),
+            outgoing=lambda data: world.names.hidden(named(data)),
             around=Lent(world),
         )
     kind, *rest = ask.path[1:].split("/")

@@ -16,6 +16,7 @@ import h11
 
 from labkit.proxy.engine import EngineLines, Headers, Stream
 from labkit.proxy.exchange import Ask, Call, Change, Plan, Raw, Streamed, Told
+from labkit.proxy.lent import take_back
 from labkit.proxy.policy import Policy
 from labkit.proxy.recorder import PLACE, Exchange, Recorder, purpose
 from labkit.proxy.refusal import Refusal
@@ -27,7 +28,7 @@ HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"h
 FRAMING = {b"content-length", b"transfer-encoding"}
 STREAMS = (b"raw-stream", b"multiplexed-stream")
 FULL = 0.1  # seconds in which a connection may have ended
-SMALL = 1 << 20  # bytes of a refused request's body that are read, to say why it is refused
+REST = 1 << 30  # bytes of a refused request's body that are read: many clients hear only then
 
 
 class LabSocket:
@@ -58,6 +59,8 @@ class LabSocket:
     async def _take(self, listening: socket.socket) -> None:
         listening.setblocking(False)
         with listening:
+            with suppress(Refusal, OSError, h11.ProtocolError):  # there is no engine now
+                await take_back(self.world)
             while True:
                 try:
                     connected, _ = await asyncio.get_running_loop().sock_accept(listening)
@@ -459,9 +462,10 @@ class _Client:
 
     async def is_reusable(self) -> bool:
         """Whether another request may follow, for which the rest of this one is read."""
-        left = SMALL
+        left = REST
         while self._conn.their_state is h11.SEND_BODY and left > 0:
             event = await self._next()
+            await asyncio.sleep(0)  # as in `PlainPipe.write`
             left -= len(event.data) if isinstance(event, h11.Data) else 1
         try:
             self._conn.start_next_cycle()

@@ -9,6 +9,7 @@ from typing import Any
 from labkit import labels
 from labkit.proxy.exchange import Ask, Call, Plan, Streamed
 from labkit.proxy.images import seen_image
+from labkit.proxy.names import LENT
 from labkit.proxy.world import World
 
 
@@ -78,6 +79,8 @@ def _judge(world: World, networks: set[str]) -> Callable[[dict[str, Any]], bool]
         actor = event.get("Actor") or {}
         found = actor.get("Attributes") or {}
         kind, id = event.get("Type"), str(actor.get("ID") or "")
+        if LENT.match(str(found.get("name", ""))):
+            return False
         if found.get(labels.LAB) == lab:
             return True
         if kind == "network":

@@ -23,6 +23,7 @@ class Pipe(Protocol):
     async def read(self) -> bytes: ...
     async def write(self, data: bytes) -> None: ...
     async def half_close(self) -> None: ...
+    def break_off(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -48,6 +49,11 @@ class PlainPipe:
         """Say that nothing more will be written."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
+
+    def break_off(self) -> None:
+        """End both directions; who reads sees the end, and closes."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End both directions; nobody waits for it any more."""
@@ -106,6 +112,10 @@ class TlsPipe:
             self._tls.unwrap()
         with suppress(OSError):
             await self._flush()
+
+    def break_off(self) -> None:
+        """End both directions; who reads sees the end, and closes."""
+        self._plain.break_off()
 
     def close(self) -> None:
         """End both directions."""

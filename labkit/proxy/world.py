@@ -11,7 +11,7 @@ from typing import Any
 from labkit import labels
 from labkit.proxy.engine import EngineLines
 from labkit.proxy.lent import Lending
-from labkit.proxy.names import Names, is_anothers, with_tag
+from labkit.proxy.names import HUB, Names, lent_names, with_tag
 from labkit.proxy.refusal import Refusal, no_such
 
 ANONYMOUS = re.compile(r"[0-9a-f]{64}")  # the name of a volume that was given none
@@ -212,6 +212,8 @@ class World:
 
         Raises Refusal for another lab's.
         """
+        if not self.names.seen_tags([reference]):
+            raise no_such("image", reference)
         if not reference.startswith("sha256:"):
             own = with_tag(self.names.image_on_engine(reference))
             status, _ = await self.engine.json("GET", f"/images/{own}/json")
@@ -220,7 +222,8 @@ class World:
         status, seen = await self.engine.json("GET", f"/images/{reference}/json")
         if status == 200:
             found = (seen.get("Config") or {}).get("Labels")
-            if not self.sees({**seen, "Labels": found}):
+            is_lent = with_tag(HUB.sub("", reference)) in lent_names(seen.get("RepoTags") or ())
+            if is_lent or not self.sees({**seen, "Labels": found}):
                 raise no_such("image", reference)
         return reference
 
@@ -233,7 +236,7 @@ class World:
         if any(map(self.names.is_own_image, tags)):
             return True
         whose = (image.get("Labels") or {}).get(labels.LAB) or self.identity.lab
-        return whose == self.identity.lab and not is_anothers(tags, self.names)
+        return whose == self.identity.lab and (not tags or bool(self.names.seen_tags(tags)))
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+import psutil
 from docker.types import ConfigReference, SecretReference, ServiceMode
 from other import PACKAGES
 
@@ -84,6 +85,14 @@ def start_owner(
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def ended(pid: int) -> bool:
+    """Whether a process runs no more; its parent may not have asked yet."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def remains(engine: Engine, labs: Iterable[str]) -> list[str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
+import secrets
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 from other import OtherEngine
-from owners import IDLE, environ_of, remains, start_owner
+from owners import IDLE, ended, environ_of, remains, start_owner
 from plain_user import PYTHON, USER
 from through import answers, ask, dial, docker, does, foreign, place, say
 
@@ -76,13 +80,6 @@ def test_a_socket_whose_notebook_has_ended(engine: Engine) -> None:
     wait_until(lambda: ended(int(keeper)), timeout=60, what="the helper's end")
 
 
-def ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_a_helper_that_was_killed_is_replaced_at_once(lab: Lab) -> None:
     """Without a cell: a terminal that asks meanwhile waits for the next one."""
     lab.run("base", "sleep 10000", name="box", stop_signal="KILL")
@@ -97,6 +94,70 @@ def test_a_helper_that_was_killed_is_replaced_at_once(lab: Lab) -> None:
     assert lab.reaper.pid != keeper
     assert not revive()  # so the next cell says it
     assert revive()
+
+
+TAGS = """
+import os, subprocess, sys, time
+from labkit import Lab
+lab = Lab()
+argv = ["docker", "tag", "labkit/base", sys.argv[1]]
+subprocess.run(argv, env={**os.environ, **lab.environ()}, check=True)
+time.sleep(3)
+print(lab.id, lab.reaper.pid, flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("killed", ["helper", "all", "all and cleaned"])
+def test_a_name_that_was_lent_when_its_helper_was_killed(
+    engine: Engine, tmp_path: Path, killed: str
+) -> None:
+    """It is taken back, by the next helper or by whoever cleans; what is others' stays."""
+    client, mine = engine.client, f"lent-{secrets.token_hex(3)}"
+    base = client.images.get("labkit/base")
+    base.tag(f"{mine}-theirs")
+    environ = {**environ_of(engine.endpoint), "LABKIT_HOME": str(tmp_path)}
+    owner = start_owner(TAGS, environ, mine)
+
+    def tags() -> set[str]:
+        return {tag for one in client.images.list() for tag in one.tags if mine in tag}
+
+    try:
+        assert owner.stdout is not None
+        lab, keeper = owner.stdout.readline().split()
+        left = {f"{mine}-theirs:latest", f"labkit-{lab}/{mine}:latest"}
+        assert tags() == left
+        with socket.socket(socket.AF_UNIX) as build:
+            [path] = tmp_path.glob(f"labs-*/{lab}.sock")
+            build.connect(str(path))
+            build.sendall(b"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\nxxx")
+            wait_until(lambda: f"{mine}:latest" in tags(), timeout=60, what="the name")
+            if killed != "helper":
+                psutil.Process(owner.pid).suspend()  # or it would start another
+                wait_until(lambda: are_stopped(owner.pid), timeout=60, what="its stop")
+            os.kill(int(keeper), signal.SIGKILL)
+            wait_until(lambda: ended(int(keeper)), timeout=60, what="its end")
+        if killed != "helper":
+            owner.kill()
+            owner.wait()
+            left = {f"{mine}-theirs:latest"}
+        if killed == "all":
+            subprocess.run([sys.executable, "-c", "from labkit import Lab; Lab()"], env=environ,
+                           check=True)  # fmt: skip
+        if killed == "all and cleaned":
+            subprocess.run([sys.executable, "-m", "labkit", "clean"], env=environ, check=True)
+        wait_until(lambda: tags() == left, timeout=60, what="its end", saw=tags)
+    finally:
+        owner.kill()
+        owner.communicate()
+        client.images.remove(f"{mine}-theirs")
+    wait_until(lambda: not tags(), timeout=60, what="the end of all its names", saw=tags)
+
+
+def are_stopped(pid: int) -> bool:
+    """Whether all threads of a process are."""
+    stats = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(one.read_text().rpartition(")")[2].split()[0] == "T" for one in stats)
 
 
 def test_an_engine_that_is_restarted(other_engine: OtherEngine) -> None:
@@ -163,6 +224,54 @@ def test_malformed_requests(lab: Lab) -> None:
     assert ask(lab, "POST", "/containers/create", deep).status == 400
     assert ask(lab, "POST", "/containers/create", b" " * (17 << 20)).status == 413
     assert does(lab, "ps", "-q") == ""
+
+
+TAR = {"Content-Type": "application/x-tar"}
+
+
+def test_archives_that_cannot_be_read_are_refused(engine: Engine, lab: Lab, tmp_path: Path) -> None:
+    """They would bring their names to the engine as they are."""
+    name = f"unread-{lab.id}"
+    does(lab, "tag", "labkit/base", name)
+    saved = ask(lab, "GET", "/images/get", names=name).body
+    does(lab, "rmi", name)
+    zstd = b"\x28\xb5\x2f\xfd" + saved  # how a frame begins: RFC 8878
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0next" + zstd
+    lz4 = b"\x04\x22\x4d\x18" + saved
+    tail = gzip.compress(saved)[:-4000]
+    for data, why in (
+        (zstd, "zstd -d"), (skippable, "zstd -d"), (lz4, "no archive of images"),
+        (b"x" * 5000, "no archive of images"), (gzip.compress(b"x" * 5000), "no archive of images"),
+        (b"BZh9" + saved, "damaged"), (b"\x1f\x8b" + saved, "damaged"),
+        (b"\xfd7zXZ\0" + saved, "damaged"),
+        (gzip.compress(saved[:5120]) + b"junk" * 99, "damaged"), (tail, ""), (b"", ""),
+        (saved[:100], ""), (b"\0" * 1024, ""),
+    ):  # fmt: skip
+        answer = ask(lab, "POST", "/images/load", data, headers=TAR)
+        assert why in answer.text, (data[:8], answer)
+        assert answer.status == 400 or not why, answer
+    # However large it is, and whoever sends it.
+    large = tmp_path / "large.zst"
+    large.write_bytes(zstd + os.urandom(50 * MIB))
+    done = docker(lab, "load", "--input", str(large))
+    assert done.returncode
+    assert "zstd -d" in done.stderr
+    assert "zstd -d" in ask(lab, "POST", "/images/load", large.read_bytes(), headers=TAR).text
+    assert not [tag for one in engine.client.images.list() for tag in one.tags if name in tag]
+
+
+def test_who_goes_in_the_midst_of_a_build_leaves_no_name(engine: Engine, lab: Lab) -> None:
+    name = f"left-{lab.id}"
+    does(lab, "tag", "labkit/base", name)
+    head = b"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"
+
+    def lent() -> bool:
+        return any(f"{name}:latest" in one.tags for one in engine.client.images.list())
+
+    with dial(lab) as line:
+        line.sendall(head + b"x" * 99)
+        wait_until(lent, timeout=60, what="the name for the build")
+    wait_until(lambda: not lent(), timeout=60, what="its end")
 
 
 def drained(line: socket.socket) -> bytes:
@@ -275,6 +384,19 @@ def test_a_thousand_connections_at_once(lab: Lab) -> None:
     assert {one.status for many in heard for one in many} == {200}
     assert len(heard) == 1000
     wait_few(lab, before)
+
+
+def test_a_pattern_that_would_take_years(lab: Lab) -> None:
+    """Docker's own engine needs no time for it; who asks is told, and others are served."""
+    name = "a" * 200 + "-b"
+    does(lab, "run", "-d", "--name", name, "--stop-signal", "KILL", "labkit/base")
+    does(lab, "network", "create", name)
+    does(lab, "volume", "create", name)
+    for path in ("/containers/json", "/networks", "/volumes"):
+        answer = ask(lab, "GET", path, filters={"name": ["(a+)+$"]})
+        assert answer.status == 400
+        assert "takes too long" in answer.text
+    assert does(lab, "ps", "--format", "{{.Names}}", "--filter", "name=^a+-b$") == name
 
 
 # --- names and labels that mislead ---------------------------------------------------------------

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from other import OtherEngine
 from through import Answer, Foreign, ask, dial, docker, does, foreign, say
 
 from labkit import labels
@@ -389,6 +390,68 @@ def test_builds_of_two_labs_at_once_take_each_its_own(engine: Engine) -> None:
     assert not [one for one in engine.client.images.list() if {"img:latest"} & set(one.tags)]
 
 
+def test_what_one_lab_lends_another_does_not_see(engine: Engine) -> None:
+    """Names without labels: only the name beside it says whose a lent one is."""
+    app = f"app-{secrets.token_hex(3)}"
+    head = b"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"
+    with Lab(engine=engine) as one, Lab(engine=engine) as two:
+        does(one, "tag", "labkit/base", app)
+        with dial(one) as build:
+            build.sendall(head + b"xxx")
+
+            def tags() -> list[str]:
+                return [tag for each in engine.client.images.list() for tag in each.tags]
+
+            wait_until(lambda: f"{app}:latest" in tags(), timeout=60, what="the name")
+            assert does(one, "images").count(app) == 1
+            assert app not in does(two, "images")
+            mark = f"labkit-{one.id}/labkit.lent/{app}"
+            for name in (app, f"docker.io/library/{app}:latest", mark, f"labkit-{one.id}/{app}"):
+                for words in ON_IMAGES:
+                    more = ["stolen"] if words == ["tag"] else []
+                    done = docker(two, *words, name, *more)
+                    assert re.search("o such image|does not exist", done.stderr), (words, name)
+            assert app not in does(two, "image", "inspect", "labkit/base")
+            assert app not in does(two, "history", "--format", "{{json .}}", "labkit/base")
+            assert app not in ask(two, "GET", "/images/labkit/base/history").text
+            assert app not in ask(two, "GET", "/system/df").text
+            assert "labkit.lent" not in does(one, "image", "inspect", app)
+            # Whoever has it may use it, and who makes one of that name has his own.
+            assert does(one, "run", "--rm", app, "echo", "mine") == "mine"
+            does(two, "tag", "labkit/toolbox", app)
+            assert does(two, "run", "--rm", app, "bash", "-c", "echo $0") == "bash"
+            does(two, "rmi", app)
+        wait_until(lambda: f"{app}:latest" not in tags(), timeout=60, what="its end")
+        assert not [tag for tag in tags() if "labkit.lent" in tag and one.id in tag]
+
+
+@pytest.mark.parametrize("kind", ["classic", "buildx"])
+def test_a_build_begins_from_no_other_labs_image(engine: Engine, kind: str) -> None:
+    words = ("build",) if kind == "classic" else ("buildx", "build")
+    with Lab(engine=engine) as one, Lab(engine=engine) as two:
+        own = f"FROM labkit/base\nRUN echo {one.id} >/whose\n"
+        does(one, *words, "-t", "app", "-", stdin=own)
+        does(one, "tag", "labkit/base", "tagged")
+        app = f"labkit-{one.id}/app"
+        for said in (
+            f"FROM {app}\n", f"from --platform=linux/amd64 docker.io/{app}:latest AS x\n",
+            f"ARG BASE={app}\nFROM $BASE\n", f"# {'x' * 3000}\nFROM {app}\n",
+            f"FROM labkit/base\nCOPY --from={app} /whose /whose\n",
+            f"FROM labkit-{one.id}/tagged\n",
+        ):  # fmt: skip
+            done = docker(two, *words, "-t", "made", "-", stdin=said)
+            assert done.returncode, said
+            assert "unknown.invalid" in done.stderr + done.stdout, (said, done)
+        done = docker(two, *words, f"--build-arg=BASE={app}", "-", stdin="ARG BASE\nFROM $BASE\n")
+        assert done.returncode
+        assert "unknown.invalid" in done.stderr + done.stdout
+        # One's own is there by that name too, and what only speaks of it passes as it is.
+        does(two, "tag", "labkit/base", "mine")
+        said = f"FROM labkit-{two.id}/mine\nRUN echo {app} >/note\n"
+        does(two, *words, "-t", "made", "-", stdin=said)
+        assert does(two, "run", "--rm", "made", "cat", "/note") == app
+
+
 # --- paths, encodings and framing ----------------------------------------------------------------
 
 
@@ -496,6 +559,66 @@ def test_requests_that_are_framed_in_two_ways(lab: Lab, beside: Foreign) -> None
             request = f"{target} HTTP/1.1\r\nHost: x\r\n{heads}\r\n{body}"
             for answer in say(lab, request.encode(), end=True):
                 assert not knows(answer, beside, besides=beside.id), (request, answer)
+
+
+# --- a swarm -------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(250)
+def test_a_swarms_secrets_and_configs_of_others_are_not_there(other_engine: OtherEngine) -> None:
+    engine = other_engine.engine
+    api: Any = engine.client  # the stubs lack a swarm's types
+    api.swarm.init(advertise_addr="127.0.0.1", listen_addr="127.0.0.1:2377")
+    with Lab(engine=engine) as one, Lab(engine=engine) as two:
+        for kind in ("secrets", "configs"):
+            made = getattr(api, kind).create(name="beside", data=b"beside")
+            said = {"Name": "theirs", "Data": "eA==", "Labels": {labels.LAB: two.id}}
+            theirs = str(ask(one, "POST", f"/{kind}/create", said).value["ID"])
+            mine = str(
+                ask(two, "POST", f"/{kind}/create", {"Name": "my-own", "Data": "eA=="}).value["ID"]
+            )
+            field = kind.capitalize()
+            before = [each.attrs for each in getattr(api, kind).list()]
+            assert len(before) == 3
+            names = ("theirs", f"labkit-{one.id}-theirs", theirs, theirs[:8], "beside", made.id)
+            for name in names:
+                for filters in ({"name": [name]}, {"id": [name]}, {},
+                                {"label": [f"{labels.LAB}={one.id}"]}, {"label": []}):  # fmt: skip
+                    answer = ask(two, "GET", f"/{kind}", filters=filters)
+                    assert answer.status == 200, answer
+                    assert {each["ID"] for each in answer.value} <= {mine}, (name, filters)
+                assert ask(two, "GET", f"/{kind}/{name}").status == 404
+                assert ask(two, "DELETE", f"/{kind}/{name}").status == 404
+                spec = {"Name": "theirs", "Labels": {}}
+                answer = ask(two, "POST", f"/{kind}/{name}/update?version=1", spec)
+                assert answer.status == 404, answer
+                for used in (
+                    {f"{field[:-1]}ID": name, f"{field[:-1]}Name": "my-own"},
+                    {f"{field[:-1]}Name": name}, {f"{field[:-1]}id".lower(): name},
+                ):  # fmt: skip
+                    file = {"Name": "/f", "UID": "0", "GID": "0", "Mode": 0o400}
+                    for key in (field, kind):
+                        spec = {"Name": "svc", "TaskTemplate": {"ContainerSpec": {
+                            "Image": "labkit/base", key: [{**used, "File": file}]}}}  # fmt: skip
+                        answer = ask(two, "POST", "/services/create", spec)
+                        assert answer.status == 404, (spec, answer)
+                if kind == "configs":
+                    spec = {"Name": "svc", "TaskTemplate": {"ContainerSpec": {
+                        "Image": "labkit/base", "Privileges": {"CredentialSpec": {
+                            "Config": name}}}}}  # fmt: skip
+                    answer = ask(two, "POST", "/services/create", spec)
+                    assert answer.status == 404, answer
+            assert [each.attrs for each in getattr(api, kind).list()] == before
+            # One's own can be used.
+            file = {"Name": "/f", "UID": "0", "GID": "0", "Mode": 0o400}
+            used = {f"{field[:-1]}ID": mine, f"{field[:-1]}Name": "my-own", "File": file}
+            spec = {"Name": kind, "TaskTemplate": {"ContainerSpec": {
+                "Image": "labkit/base", "Command": ["sleep", "1000"], field: [used]}}}  # fmt: skip
+            assert ask(two, "POST", "/services/create", spec).status == 201
+            for path in (f"/services/{kind}", f"/{kind}/my-own"):
+                assert ask(one, "GET", path).status == 404
+                assert ask(one, "DELETE", path).status == 404
+                assert ask(two, "DELETE", path).status in (200, 204)
 
 
 # --- BuildKit and Compose ------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import fcntl
+import gzip
 import json
+import lzma
 import os
 import pty
 import select
@@ -13,7 +16,7 @@ import tarfile
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -219,6 +222,29 @@ def test_images(lab: Lab, tmp_path: Path) -> None:
     assert does(lab, "run", "--rm", "mine:v1", "cat", "/made") == "made"
     assert does(lab, "history", "--quiet", "mine:v1")
     assert lab.image("mine:v1").docker.labels["labkit.lab"] == lab.id
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "tar": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    # Compressors that use several processors write several parts.
+    "parts": lambda data: gzip.compress(data[:99_999]) + gzip.compress(data[99_999:]),
+}
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_load_of_what_is_compressed(lab: Lab, tmp_path: Path, kind: str) -> None:
+    """In whatever way the engine takes it the names become the lab's."""
+    name, file = f"packed-{lab.id}", tmp_path / "saved"
+    does(lab, "tag", IMAGE, name)
+    does(lab, "save", "--output", str(file), name)
+    does(lab, "rmi", name)
+    file.write_bytes(PACKED[kind](file.read_bytes()))
+    assert f"Loaded image: {name}" in does(lab, "load", "--input", str(file))
+    tags = [tag for one in lab.engine.client.images.list() for tag in one.tags if name in tag]
+    assert tags == [f"labkit-{lab.id}/{name}:latest"]
 
 
 @pytest.mark.parametrize("kind", ["buildx", "classic"])

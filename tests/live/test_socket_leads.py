@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
 from kernels import Kernel
+from owners import ended
 
 from labkit import Lab
 from labkit.engine import Engine
@@ -62,6 +66,30 @@ def test_a_kernels_docker_is_its_newest_labs(home: dict[str, str]) -> None:
         assert kernel.run(f"%%sh\n{NAMES}") == "one\n"
         kernel.run("first.close()")
         assert kernel.run("print(os.environ['DOCKER_HOST'])") == f"{outside}\n"
+    finally:
+        kernel.end()
+
+
+SAID = "labkit: the helper that serves this lab's socket had ended; another serves it now\n"
+
+
+@pytest.mark.parametrize("age", [0, 3], ids=["young", "old"])
+def test_a_cell_after_its_helper_was_killed(home: dict[str, str], age: int) -> None:
+    """A young one is replaced by the next cell, and not at once: it may end again and again."""
+    kernel = Kernel(start_new_kernel(env=home))
+    try:
+        kernel.run("import labkit; lab = labkit.Lab(); lab.run('base', name='box')\n_ = 0")
+        keeper = int(kernel.run("print(lab.reaper.pid)"))
+        wait_until(
+            lambda: psutil.Process(keeper).create_time() + age <= time.time(),
+            timeout=60, what="its age",
+        )  # fmt: skip
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda: ended(keeper), timeout=60, what="its end")
+        assert sorted(kernel.run(f"%%sh\n{NAMES}").splitlines()) == ["box", SAID.strip()]
+        assert kernel.run(f"%%sh\n{NAMES}") == "box\n"
+        assert int(kernel.run("print(lab.reaper.pid)")) != keeper
+        kernel.run("lab.close()")
     finally:
         kernel.end()
 
