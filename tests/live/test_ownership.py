@@ -24,6 +24,7 @@ from labkit import labels
 from labkit.checks.evidence import Evidence
 from labkit.checks.look import Look, Memory
 from labkit.engine import Engine
+from labkit.errors import ContainerExitedError
 from labkit.lab import Lab
 from labkit.lab.sweep import sweep_dead, sweep_named
 from labkit.waiting import wait_until
@@ -364,8 +365,9 @@ def test_the_pid_is_that_of_now(engine: Engine, lab: Lab) -> None:
     assert box.pid == pid_from_ps() and box.pid not in seen
     seen.append(box.pid)
     box.kill()
-    wait_until(lambda: box.inspect()["RestartCount"] or box.status != "running", timeout=20,
-               what="the end")  # fmt: skip
+    wait_until(lambda: box.status != "running", timeout=20, what="the end")  # no policy undoes it
+    with pytest.raises(ContainerExitedError):
+        _ = box.pid
     box.start()
     assert box.pid == pid_from_ps() and box.pid not in seen
     assert [one.pid for one in box.processes()] == [box.pid]
