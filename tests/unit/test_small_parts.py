@@ -60,8 +60,9 @@ def test_frames_are_taken_whole_however_they_come() -> None:
     sent = b"\1\0\0\0\0\0\0\5hello" + b"\2\0\0\0\0\0\0\0" + b"\2\0\0\0\0\0\1\0" + b"x" * 256
     wanted = [(STDOUT, b"hello"), (STDERR, b""), (STDERR, b"x" * 256)]
     for size in (1, 7, 9, len(sent)):
-        came, buffer = [], bytearray()
+        came: list[tuple[int, bytes]] = []
+        buffer = bytearray()
         for at in range(0, len(sent), size):
             buffer += sent[at : at + size]
             came += take_frames(buffer)
-        assert (came, buffer) == (wanted, b"")
+        assert came == wanted and not buffer
