@@ -71,6 +71,8 @@ class BadSnapshotError(EngineError):
 class EngineTimeoutError(EngineError):
     """The engine accepted a request and did not answer it in time."""
 
+    timeout: float = 0.0  # seconds, as far as they are known
+
 
 class NoRoomError(EngineError):
     """The engine's machine has too little memory left for one more container."""

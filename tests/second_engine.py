@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--durations=15"]
 # The others run on the same engine in `tests/desktop`, seen through the probe.
 LIVE = ("exec", "inspect", "instruments", "judging", "readers")
+# What happens to the conversation with the agent in the guest, beside those through the probe.
+IN_A_GUEST = "(interrupt and directly) or mistyped or agent_that_was_killed"
 # What is judged by files of a control group, whose versions have others.
 BY_CGROUP = "00.3 or 01.2-megabytes or beside_files or in_a_file_in_memory or 01.4-paused"
 SOLUTIONS = """
@@ -56,6 +58,11 @@ class SecondEngine:
         """
         files = [f"tests/live/test_{name}.py" for name in LIVE]
         return self._run(*PYTEST, "-m", "not root", *files)
+
+    def conversation(self) -> str:
+        """What pytest says of interrupts, a mistyped name and a killed agent, in the guest."""
+        file = "tests/live/test_host_conversation.py"
+        return self._run(*PYTEST, "-m", "not root", "-k", IN_A_GUEST, file)
 
     def attempts(self) -> str:
         """What pytest says of attempts that are judged by a control group."""

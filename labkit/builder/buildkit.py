@@ -112,7 +112,7 @@ def _pieces(process: subprocess.Popen[bytes], doing: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end within a letter
     while True:
         if not select.select([process.stderr], [], [], SILENCE)[0]:
-            raise timed_out(doing, f"no word for {SILENCE:g} s")
+            raise timed_out(doing, f"no word for {SILENCE:g} s", timeout=SILENCE)
         piece = process.stderr.read1(1 << 16)  # type: ignore[attr-defined]  # it is buffered
         if not piece:
             return

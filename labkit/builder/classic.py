@@ -26,6 +26,7 @@ def build(engine: Engine, order: Order, *, on_message: Callable[[str], object]) 
     if order.secrets:
         raise BadValueError(
             f"{engine.facts.product} cannot mount a secret through Docker's API.",
+            value=tuple(order.secrets),  # their ids
             seen=", ".join(order.secrets),
             do="build on a Docker Engine",
         )

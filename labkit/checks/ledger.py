@@ -60,6 +60,7 @@ class Ledger:
         except (TypeError, ValueError, RecursionError) as err:
             raise BadValueError(
                 "An answer must be a plain value: a number, a text, or a list of them.",
+                value=answers,
                 seen=str(err),
                 do="give the value itself, as `pid=4242`",
             ) from err

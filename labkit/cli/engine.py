@@ -53,6 +53,7 @@ def start(
     if keep or not network or memory:
         raise BadValueError(
             "Those options are the micro-VM's.",
+            value={"keep": keep, "network": network, "memory": memory},
             seen="--keep, --no-network or --memory",
             do="say `--engine vm` too",
         )
@@ -63,7 +64,9 @@ def start(
 def build(kind: Kind = "vm", memory: Memory = None) -> None:
     """Make the micro-VM: its image, the lab images in it, and a snapshot to start from."""
     if kind != "vm":
-        raise BadValueError("Only a micro-VM is built.", seen=str(kind), do="say `--engine vm`")
+        raise BadValueError(
+            "Only a micro-VM is built.", value=kind, seen=str(kind), do="say `--engine vm`"
+        )
     made = _build(_Stages(), memory=memory)
     size = sum(path.stat().st_blocks * 512 for path in made.snapshot.folder.iterdir())
     typer.echo(
@@ -78,6 +81,7 @@ def stop(kind: Kind = None) -> None:
     if kind == "docker":
         raise BadValueError(
             "That engine is not labkit's to stop.",
+            value=kind,
             seen="--engine docker",
             do="`labkit engine stop --engine vm` or `private`",
         )

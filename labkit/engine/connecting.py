@@ -45,7 +45,10 @@ def connect(*, kind: str | None = None) -> Engine:
     wanted = kind or os.environ.get("LABKIT_ENGINE") or ""
     if wanted not in ("", *KINDS):
         raise BadValueError(
-            "There is no such kind of engine.", seen=wanted, do=f"one of {', '.join(KINDS)}"
+            "There is no such kind of engine.",
+            value=wanted,
+            seen=wanted,
+            do=f"one of {', '.join(KINDS)}",
         )
     host = chosen_environ().get("DOCKER_HOST", "")
     key = (wanted, host, os.environ.get("LABKIT_HOME", ""))

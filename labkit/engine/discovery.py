@@ -137,6 +137,7 @@ def await_answer(
             raise
         raise EngineTimeoutError(
             f"An engine listens and does not answer: {name}.",
+            timeout=PING_TIMEOUT + PATIENCE,
             seen=f"no answer in {PING_TIMEOUT + PATIENCE:g} s: {err.seen}",
             do=do,
         ) from err

@@ -12,7 +12,7 @@ from labkit.host import agent
 from labkit.host.conversation import ANSWER_TIMEOUT
 from labkit.host.remote import RemoteHost
 from labkit.host.transport import SocketTransport, Transport
-from labkit.sdk import STDERR, FrameStream, translated
+from labkit.sdk import STDERR, FrameStream, take_frames, translated
 
 if TYPE_CHECKING:
     import docker
@@ -121,16 +121,11 @@ class _Probe(SocketTransport):
             return received
         self._frames += received
         printed = b""
-        # Source: Docker API, "Attach to a container", stream format.
-        while len(self._frames) >= 8:
-            end = 8 + int.from_bytes(self._frames[4:8], "big")
-            if len(self._frames) < end:
-                break
-            if self._frames[0] == STDERR:
-                self._said = (self._said + self._frames[8:end])[-4096:]
+        for stream, data in take_frames(self._frames):
+            if stream == STDERR:
+                self._said = (self._said + data)[-4096:]
             else:
-                printed += self._frames[8:end]
-            del self._frames[:end]
+                printed += data
         return printed or None
 
     def last_words(self) -> str:

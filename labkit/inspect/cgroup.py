@@ -39,6 +39,7 @@ class Cgroup:
             )
         mounts = kernel.parse_mountinfo(texts[around])
         self._host = host
+        self._pid = pid
         self.version = kernel.cgroup_mounts(mounts).version  # what the machine mounts
         self.directories = kernel.cgroup_dirs(kernel.parse_proc_cgroup(texts[own]), mounts)
 
@@ -71,7 +72,7 @@ class Cgroup:
         around = [str(place / name) for place in (own, *own.parents)]
         texts = self._host.read_many(around)
         if str(own / name) not in texts:
-            _named(around, {})
+            self._named(around, {})
         return kernel.lowest_limit(texts.values())
 
     def program_memory(self) -> int:
@@ -98,7 +99,7 @@ class Cgroup:
         paths = self._memory_files() + self._cpu_files()
 
         def usage(sample: Sample) -> tuple[float, Usage]:
-            return sample.seconds, _usage(_named(paths, sample.texts))
+            return sample.seconds, _usage(self._named(paths, sample.texts))
 
         return self._host.sample(paths, interval=interval).map(usage)
 
@@ -145,17 +146,17 @@ class Cgroup:
         return [f"{self.directory(controller)}/{name}" for name in names]
 
     def _texts(self, paths: Sequence[str]) -> dict[str, str]:
-        return _named(paths, self._host.read_many(paths))
+        return self._named(paths, self._host.read_many(paths))
 
-
-def _named(paths: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
-    if not found:
-        raise ProcessGoneError(
-            "The control group is gone.",
-            seen=f"no file of {paths[0].rpartition('/')[0]}",
-            do="start the container again, and look at its logs",
-        )
-    return {path.rpartition("/")[2]: text for path, text in found.items()}
+    def _named(self, paths: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
+        if not found:
+            raise ProcessGoneError(
+                "The control group is gone.",
+                pid=self._pid,
+                seen=f"no file of {paths[0].rpartition('/')[0]}",
+                do="start the container again, and look at its logs",
+            )
+        return {path.rpartition("/")[2]: text for path, text in found.items()}
 
 
 def _usage(texts: Mapping[str, str]) -> Usage:

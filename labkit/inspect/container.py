@@ -125,6 +125,7 @@ class Container:
         if len(found) != 1:
             raise BadValueError(
                 f"The container {self.name!r} has {len(found)} such addresses.",
+                value=network,
                 seen=", ".join(f"{name}: {address}" for name, address in found.items()) or "none",
                 do="name one of its networks",
             )

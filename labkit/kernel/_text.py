@@ -44,6 +44,7 @@ def need(files: Mapping[str, str], name: str, *, v1: str) -> str:
     if name not in files:
         raise BadValueError(
             f"The cgroup has neither {name} (v2) nor {v1} (v1), or not all that go with it.",
+            value=dict(files),
             seen=f"files: {', '.join(sorted(files)) or 'none'}",
             do="Read a cgroup below the root, in a hierarchy where the controller is enabled.",
         )

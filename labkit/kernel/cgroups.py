@@ -62,6 +62,7 @@ def cgroup_mounts(mounts: Iterable[Mount]) -> CgroupMounts:
 
     Raises `BadValueError` where no hierarchy is mounted at all.
     """
+    mounts = tuple(mounts)
     v1: dict[str, str] = {}
     v2 = None
     named = False
@@ -75,6 +76,7 @@ def cgroup_mounts(mounts: Iterable[Mount]) -> CgroupMounts:
     if not (v1 or v2 or named):
         raise BadValueError(
             "No cgroup hierarchy is mounted here.",
+            value=mounts,
             seen="no mount of type cgroup or cgroup2",
             do="Read the mountinfo of a process of the host, such as /proc/1/mountinfo.",
         )

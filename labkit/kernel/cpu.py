@@ -45,6 +45,7 @@ def cpu_state(files: Mapping[str, str]) -> CpuState:
     if "usage_usec" not in stat:
         raise BadValueError(
             "The time that the cgroup used is missing.",
+            value=dict(files),
             seen=f"files: {', '.join(sorted(files))}",
             do="On cgroup v1 read cpuacct.usage too; it is in the directory of cpuacct.",
         )

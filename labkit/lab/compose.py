@@ -138,6 +138,7 @@ class Compose:
             except ComposeError as err:
                 raise BadValueError(
                     f"The Compose file of {self.name!r} is not valid.",
+                    value=self._file,
                     seen=err.seen,
                     do="correct what the message names",
                 ) from err
@@ -179,7 +180,7 @@ class Compose:
                 timeout=TIMEOUT,
             )
         except subprocess.TimeoutExpired as err:
-            raise timed_out(doing, f"no end after {TIMEOUT:g} s") from err
+            raise timed_out(doing, f"no end after {TIMEOUT:g} s", timeout=TIMEOUT) from err
         if done.returncode == 0:
             return done.stdout
         seen = "\n".join(done.stderr.strip().splitlines()[-8:])

@@ -172,6 +172,7 @@ class Container(inspect.Container):
         if self.health is None:
             raise BadValueError(
                 f"The container {self.name!r} has no health check.",
+                value=self.name,
                 seen="no State.Health in `docker inspect`",
                 do="start it with `healthcheck=`, or wait for a port or a log line",
             )

@@ -137,6 +137,7 @@ def _end_from_beside(api: Any, container: str, pid: int) -> None:
         if state["ExitCode"] not in (0, 3):
             raise WaitTimeoutError(
                 "The helper could not kill the command.",
+                timeout=END,
                 seen=f"exit code {state['ExitCode']}: {api.logs(helper).decode()!r}",
                 do="remove the container",
             )

@@ -11,13 +11,25 @@ from io import BufferedReader
 from typing import Any
 
 STDOUT, STDERR = 1, 2
+HEADER = 8  # bytes: which stream, three of nothing, and the length of what follows
 
 
-class FrameStream:
-    """A connection that the engine has handed over to one container's streams.
+def take_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
+    """(STDOUT or STDERR, bytes) of each frame that is whole, taken out of what has come.
 
     Source: Docker API, "Attach to a container", stream format.
     """
+    while len(buffer) >= HEADER:
+        end = HEADER + int.from_bytes(buffer[4:HEADER], "big")
+        if len(buffer) < end:
+            return
+        frame = buffer[0], bytes(buffer[HEADER:end])
+        del buffer[:end]
+        yield frame
+
+
+class FrameStream:
+    """A connection that the engine has handed over to one container's streams."""
 
     def __init__(self, stream: Any) -> None:
         # For a Unix socket or TCP the SDK wraps the socket; for TLS it is the socket itself.
@@ -35,13 +47,13 @@ class FrameStream:
         """(STDOUT or STDERR, bytes) until the stream ends; TimeoutError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
-            header = self._receive(8, deadline)
-            if header is None:
+            yield from take_frames(self._buffer)
+            left = deadline - time.monotonic()
+            self.socket.settimeout(None if left == math.inf else max(left, 0.001))
+            received = self._reader.read1(1 << 20)
+            if not received:
                 return
-            payload = self._receive(int.from_bytes(header[4:], "big"), deadline)
-            if payload is None:
-                return
-            yield header[0], payload
+            self._buffer += received
 
     def close(self) -> None:
         """Let go of the connection; the engine closes the program's stdin."""
@@ -49,15 +61,3 @@ class FrameStream:
         for closing in (self._response, self._reader, self.socket):
             with suppress(OSError, ValueError):
                 closing.close()
-
-    def _receive(self, count: int, deadline: float) -> bytes | None:
-        while len(self._buffer) < count:
-            left = deadline - time.monotonic()
-            self.socket.settimeout(None if left == math.inf else max(left, 0.001))
-            received = self._reader.read1(1 << 20)
-            if not received:
-                return None
-            self._buffer += received
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken

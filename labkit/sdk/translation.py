@@ -26,6 +26,7 @@ FREE_ROOM = (
     "free room: `labkit clean`, then `docker builder prune`; "
     "`docker system df` shows what takes the rest"
 )
+READ_TIMEOUT = re.compile(r"read timeout=([\d.]+)")
 NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 # Docker's words, and Podman's.
 NO_IMAGE = re.compile(r"^no such image|image not known|no such image$", re.IGNORECASE)
@@ -59,7 +60,7 @@ def translated(doing: str, *, kind: str = "", name: str = "") -> Iterator[None]:
     except docker.errors.APIError as err:
         raise _of_api(err, doing, kind, name) from err
     except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as err:
-        raise timed_out(doing, str(err)) from err
+        raise timed_out(doing, str(err), timeout=_waited(str(err))) from err
     except docker.errors.BuildError as err:
         raise _of_build(err, doing) from err
     except docker.errors.DockerException as err:
@@ -84,13 +85,20 @@ def _of_transport(err: Exception, doing: str, seen: str) -> LabError:
     unreached = (requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
     # requests reports a read timeout in the middle of a stream as a ConnectionError.
     late = "timed out" in seen.lower() and not isinstance(err, unreached)
-    return timed_out(doing, seen) if late else gone(doing, seen)
+    return timed_out(doing, seen, timeout=_waited(seen)) if late else gone(doing, seen)
 
 
-def timed_out(doing: str, seen: str) -> EngineTimeoutError:
+def _waited(seen: str) -> float:
+    """Seconds, as requests tells them; in the middle of a stream it tells none."""
+    told = READ_TIMEOUT.search(seen)
+    return float(told[1]) if told else 0.0
+
+
+def timed_out(doing: str, seen: str, *, timeout: float) -> EngineTimeoutError:
     """The error for an engine that took a request and gave no answer in time."""
     return EngineTimeoutError(
         f"The engine did not answer in time when asked to {doing}.",
+        timeout=timeout,
         seen=seen,
         do="see whether the machine is busy or out of memory; `labkit doctor` tests the engine",
     )

@@ -27,7 +27,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes of the engine's own
 
 def in_container(line: str, cell: str) -> None:
     """Run a cell in a container. Raises LabError."""
-    options = _parser("%%in NAME", container=True).parse_args(line.split())
+    options = _options("%%in NAME", line, container=True)
     engine = connect()
     container = _container(engine, options.container)
     _ = container.pid  # one that is not running says why
@@ -36,7 +36,7 @@ def in_container(line: str, cell: str) -> None:
 
 def on_host(line: str, cell: str) -> None:
     """Run a cell on the engine's host. Raises LabError."""
-    options = _parser("%%host").parse_args(line.split())
+    options = _options("%%host", line)
     engine = connect()
     pids = _pids(engine, set(VARIABLE.findall(cell)))
     _run(engine, toolbox_of(engine), cell, options, where="the host", environ=pids, flags=["-u"])
@@ -120,26 +120,30 @@ class _Page:
         return next((one.strip() for one in reversed(lines) if one.strip()), "")
 
 
-class _Options(argparse.ArgumentParser):
+class _FirstLine(argparse.ArgumentParser):
     """A first line that cannot be read is an error of ours, and ends no kernel."""
+
+    line = ""
 
     def error(self, message: str) -> NoReturn:
         raise BadValueError(
             "The first line of the cell cannot be read.",
+            value=self.line,
             seen=message,
             do=f"write: {self.usage}; `{self.prog}?` tells more",
         )
 
 
-def _parser(usage: str, *, container: bool = False) -> argparse.ArgumentParser:
+def _options(usage: str, line: str, *, container: bool = False) -> argparse.Namespace:
     prog = usage.split()[0]
     user = " [--user USER]" if container else ""
-    parser = _Options(prog=prog, usage=f"{usage} [--fails]{user}", add_help=False)
+    parser = _FirstLine(prog=prog, usage=f"{usage} [--fails]{user}", add_help=False)
     parser.add_argument("--fails", action="store_true")
     if container:
         parser.add_argument("container")
         parser.add_argument("--user", default="")
-    return parser
+    parser.line = line
+    return parser.parse_args(line.split())
 
 
 def _session(engine: Engine, *, all: bool) -> list[Container]:

@@ -51,7 +51,12 @@ def namespaces_by_name(
 def one_engine(containers: Sequence[Container]) -> Source:
     """The engine of the containers. Raises BadValueError where there are none."""
     if not containers:
-        raise BadValueError("There is nothing to show.", seen="no container", do="name one or more")
+        raise BadValueError(
+            "There is nothing to show.",
+            value=containers,
+            seen="no container",
+            do="name one or more",
+        )
     return containers[0].engine
 
 

@@ -29,7 +29,9 @@ def lines(series: Series, *, x: str, y: str, title: str) -> Figure:
     """
     points = [point for line in series.values() for point in line]
     if not points:
-        raise BadValueError("There is nothing to plot.", seen="no point", do="measure first")
+        raise BadValueError(
+            "There is nothing to plot.", value=series, seen="no point", do="measure first"
+        )
     by_x = {name: dict(line) for name, line in series.items()}
     rows = [
         (number(at), *(number(line[at]) if at in line else "" for line in by_x.values()))
@@ -72,7 +74,9 @@ def lines(series: Series, *, x: str, y: str, title: str) -> Figure:
 def bars(values: Mapping[str, float], *, unit: str, title: str) -> Figure:
     """One bar for each value, from zero. Raises BadValueError where there is none."""
     if not values:
-        raise BadValueError("There is nothing to plot.", seen="no value", do="measure first")
+        raise BadValueError(
+            "There is nothing to plot.", value=values, seen="no value", do="measure first"
+        )
     return draw(
         7.0,
         1.1 + 0.4 * len(values),
@@ -91,7 +95,10 @@ def bars_beside(charts: Mapping[str, Mapping[str, float]], *, units: Sequence[st
     if not names or any(list(values) != names for values in charts.values()):
         seen = ", ".join(f"{title}: {len(values)}" for title, values in charts.items())
         raise BadValueError(
-            "Charts beside each other show the same things.", seen=seen, do="give each the same"
+            "Charts beside each other show the same things.",
+            value=charts,
+            seen=seen,
+            do="give each the same",
         )
     wide = 1 / len(charts)
 

@@ -1,4 +1,4 @@
-"""The library's own live tests, and a chapter, on the micro-VM's engine with cgroup v2."""
+"""Some of the library's own live tests, and a chapter, on the micro-VM's engine with cgroup v2."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from second_engine import SecondEngine
 @pytest.mark.timeout(1200)
 def test_the_live_tests(second_engine: SecondEngine) -> None:
     assert passed(second_engine.live()) >= 80
+
+
+@pytest.mark.timeout(300)
+def test_the_conversation_with_the_guest_survives(second_engine: SecondEngine) -> None:
+    assert passed(second_engine.conversation()) == 4
 
 
 @pytest.mark.timeout(600)

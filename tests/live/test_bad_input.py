@@ -161,6 +161,7 @@ def test_a_daemon_that_hangs_under_a_live_lab(other_engine: OtherEngine) -> None
                 with pytest.raises(EngineTimeoutError) as raised:
                     act()
                 assert "in time" in raised.value.what
+                assert raised.value.timeout == 2
                 assert "labkit doctor" in raised.value.do
         finally:
             os.kill(daemon.pid, signal.SIGCONT)

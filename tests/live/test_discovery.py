@@ -106,6 +106,7 @@ def test_an_engine_that_never_answers_is_given_up(
     with pytest.raises(EngineTimeoutError) as raised:
         connect(kind="docker")
     assert 4 < time.monotonic() - started < 9
+    assert raised.value.timeout == discovery.PING_TIMEOUT + 2
     assert silent.url in raised.value.what
     assert "timed out" in raised.value.seen.lower()
     assert "LABKIT_ENGINE=private" in raised.value.do

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import labkit.cli
-import labkit.show  # every module that might define one  # noqa: F401
+import labkit.show  # every module that might define one
 from labkit.errors import LabError
 
 
@@ -57,6 +59,29 @@ def test_the_tree_has_the_facts_that_programs_need() -> None:
     assert names["ContainerExitedError"] == {"name", "exit_code", "logs"}
     assert names["EngineRefusedError"] == {"status"}
     assert names["NoEngineError"] == {"tried"}
+    assert names["EngineTimeoutError"] == {"timeout"}
+
+
+# What whoever raises one always knows.
+KNOWN = {
+    "BadValueError": "value",
+    "ProcessGoneError": "pid",
+    "WaitTimeoutError": "timeout",
+    "LookTimeoutError": "timeout",
+    "ExecTimeoutError": "timeout",
+}
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_whoever_raises_it_gives_the_fact(kind: str) -> None:
+    made, without = 0, []
+    for path in Path(labkit.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == kind:
+                made += 1
+                if KNOWN[kind] not in [one.arg for one in node.keywords]:
+                    without.append(f"{path.name}:{node.lineno}")
+    assert made and not without
 
 
 def test_the_cause_is_told_though_it_stays_behind() -> None:

@@ -1,10 +1,11 @@
-"""Sizes, tables and waiting."""
+"""Sizes, tables, waiting and frames."""
 
 from __future__ import annotations
 
 import pytest
 
 from labkit.errors import BadValueError, LabError, WaitTimeoutError
+from labkit.sdk import STDERR, STDOUT, take_frames
 from labkit.sizes import parse_size, show_size
 from labkit.table import Table
 from labkit.waiting import wait_until
@@ -53,3 +54,15 @@ def test_waiting_returns_what_was_waited_for_and_says_what_was_seen() -> None:
 def test_an_error_has_its_facts_and_ends_with_what_to_do() -> None:
     error = LabError("It broke.", seen="two pieces", do="glue it")
     assert str(error).splitlines() == ["It broke.", "  seen: two pieces", "  do:   glue it"]
+
+
+def test_frames_are_taken_whole_however_they_come() -> None:
+    sent = b"\1\0\0\0\0\0\0\5hello" + b"\2\0\0\0\0\0\0\0" + b"\2\0\0\0\0\0\1\0" + b"x" * 256
+    wanted = [(STDOUT, b"hello"), (STDERR, b""), (STDERR, b"x" * 256)]
+    for size in (1, 7, 9, len(sent)):
+        came: list[tuple[int, bytes]] = []
+        buffer = bytearray()
+        for at in range(0, len(sent), size):
+            buffer += sent[at : at + size]
+            came += take_frames(buffer)
+        assert came == wanted and not buffer
