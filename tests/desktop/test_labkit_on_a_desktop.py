@@ -25,14 +25,19 @@ LIVE = ("bad_input", "cleanup", "discovery", "frames", "images", "lab", "lab_obj
 OFTEN = (
     "tests/live/test_cleanup.py::test_an_exception_leaves_nothing",
     "tests/live/test_cleanup.py::test_owners_killed_at_random_moments_leave_nothing",
+    "tests/live/test_cleanup.py::test_what_a_power_cut_left_is_swept_at_the_next_start",
     "tests/live/test_lab.py::test_once_and_run_many",
     "tests/live/test_lab.py::test_waits_end_with_the_container",
     "tests/live/test_lab_objects.py::test_a_taken_name_is_refused_and_the_first_stays",
     "tests/live/test_lab_objects.py::test_a_volume_outlives_its_containers",
+    "tests/live/test_lab_objects.py::test_an_image_that_cannot_be_built_says_why",
     "tests/live/test_lab_objects.py::test_names_of_one_character",
+    "tests/live/test_lab_objects.py::test_names_resolve_in_a_network",
+    "tests/live/test_lab_objects.py::test_sharing_a_containers_namespaces",
     "tests/live/test_lab_objects.py::test_there_are_networks_enough",
     "tests/live/test_lab_objects.py::test_two_labs_with_the_same_names_never_meet",
     "tests/live/test_show.py::test_the_matrix_is_the_same_for_new_containers",
+    "tests/live/test_show.py::test_the_matrix_says_what_readlink_says_inside",
 )
 CHAPTER = ROOT / "notebooks/00_start_here.ipynb"
 
@@ -47,7 +52,7 @@ def test_the_live_tests_that_apply(desktop: Desktop) -> None:
         f"--basetemp={desktop.place / 'tmp/live'}", timeout=1190,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-12000:] + done.stderr[-2000:]
-    assert passed(done.stdout) >= 70
+    assert passed(done.stdout) >= 66
     assert "skipped" not in done.stdout
 
 

@@ -582,8 +582,11 @@ def test_a_swarms_secrets_and_configs_of_others_are_not_there(other_engine: Othe
             assert len(before) == 3
             names = ("theirs", f"labkit-{one.id}-theirs", theirs, theirs[:8], "beside", made.id)
             for name in names:
-                for filters in ({"name": [name]}, {"id": [name]}, {},
-                                {"label": [f"{labels.LAB}={one.id}"]}, {"label": []}):  # fmt: skip
+                by: tuple[dict[str, list[str]], ...] = (
+                    {"name": [name]}, {"id": [name]}, {},
+                    {"label": [f"{labels.LAB}={one.id}"]}, {"label": []},
+                )  # fmt: skip
+                for filters in by:
                     answer = ask(two, "GET", f"/{kind}", filters=filters)
                     assert answer.status == 200, answer
                     assert {each["ID"] for each in answer.value} <= {mine}, (name, filters)
