@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         progress,
         reset,
         reveal,
+        scene,
         solution,
         variant,
     )
@@ -41,6 +42,7 @@ _HOMES = {
         "progress",
         "reset",
         "reveal",
+        "scene",
         "solution",
         "variant",
     ),
@@ -66,6 +68,7 @@ __all__ = [
     "progress",
     "reset",
     "reveal",
+    "scene",
     "show",
     "solution",
     "variant",

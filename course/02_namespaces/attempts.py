@@ -1,5 +1,7 @@
 """Attempts at the exercises of chapter 02, and what their checks must say."""
 
+import os
+import subprocess
 from typing import Any
 
 from labkit import Container, Lab, answer, variant
@@ -418,3 +420,62 @@ def humble(lab: Lab) -> Container:
 def write_map(container: Container, line: str) -> None:
     done = container.exec(["sh", "-c", f"echo {line} > /proc/1/uid_map"])
     assert done.exit_code == 0, done
+
+
+TOGETHER = "all three are in one network"
+SERVES = "web serves in it"
+NOT_THE_HOSTS = "it is not the host's"
+
+
+@right("02.6")
+def both_guests_by_the_command_line(lab: Lab) -> None:
+    docker(lab, "restart", "-t", "0", "web", "watch")
+
+
+@right("02.6")
+def the_guests_made_anew(lab: Lab) -> None:
+    docker(lab, "rm", "-f", "web", "watch")
+    docker(lab, "run", "-d", "--name", "web", "--network", "container:hold", "labkit/toolbox",
+           "python3", "-m", "http.server", "80")  # fmt: skip
+    lab.run("base", name="watch", network="container:hold")
+    web = lab.container("web")
+    web.wait_until(lambda: 80 in web.served(), what="the server")
+
+
+@right("02.6")
+def hold_moves_in_with_web(lab: Lab) -> None:
+    docker(lab, "rm", "-f", "hold", "watch")
+    for name in ("hold", "watch"):
+        lab.run("base", name=name, network="container:web")
+
+
+@wrong("02.6", fails=TOGETHER, hint="restart the guests")
+def nothing_was_done(lab: Lab) -> None:
+    pass
+
+
+@wrong("02.6", fails=TOGETHER, hint="restart the guests")
+def the_owner_once_more(lab: Lab) -> None:
+    lab.container("hold").restart(timeout=0)
+
+
+@wrong("02.6", fails=SERVES)
+def web_that_does_not_serve(lab: Lab) -> None:
+    docker(lab, "rm", "-f", "web")
+    lab.run("base", name="web", network="container:hold")
+    lab.container("watch").restart(timeout=0)
+
+
+@wrong("02.6", fails=[SERVES, NOT_THE_HOSTS], hint="everybody else")
+def where_everybody_is(lab: Lab) -> None:
+    """Without a server: port 80 of the host may be somebody's."""
+    docker(lab, "rm", "-f", "hold", "web", "watch")
+    for name in ("hold", "web", "watch"):
+        lab.run("base", name=name, network="host")
+
+
+def docker(lab: Lab, *argv: str) -> None:
+    """As in a terminal."""
+    subprocess.run(
+        ["docker", *argv], env={**os.environ, **lab.environ()}, check=True, capture_output=True
+    )

@@ -348,3 +348,59 @@ def _(see: Evidence) -> Finding:
     else:
         observed, hint = f"0 is {root}", "a map can be written once: `reset`, and write yours"
     return Finding(passed=root == wanted, expected=f"0 is {wanted}", observed=observed, hint=hint)
+
+
+# --- 02.6 ------------------------------------------------------------------------------------
+
+pod = Exercise(
+    "02.6",
+    "Nobody answers",
+    containers=["hold", "web", "watch"],
+    hints=[
+        "All are running, and one does not reach another at `127.0.0.1`. What did the chapter say "
+        "of which proof there is?",
+        "Compare three numbers in a `%%host` cell: `readlink /proc/$hold/ns/net /proc/$web/ns/net "
+        "/proc/$watch/ns/net`. Which of them is alone?",
+        "Who is alone is in a network that its owner has left. A guest looks for its owner's "
+        "network when it starts: `docker restart -t 0` and its name.",
+    ],
+    vary=lambda draw: {"_restarted": draw.choice(["web", "watch"])},
+    scene=True,
+)
+MEMBERS = ("hold", "web", "watch")
+
+
+@pod.criterion("all three are in one network", points=2)
+def _(see: Evidence) -> Finding:
+    where = {name: see.namespaces(name)["net"] for name in MEMBERS}
+    counts = {name: list(where.values()).count(net) for name, net in where.items()}
+    alone = [name for name, count in counts.items() if count == 1]
+    observed = f"{alone[0]} is alone in another" if len(alone) == 1 else "each is in another"
+    return Finding(
+        passed=not alone,
+        expected="hold, web and watch in one net namespace",
+        observed=observed,
+        hint="a guest joins its owner when it starts. If the owner starts anew, whoever was its "
+        "guest stays behind: restart the guests, and not the owner",
+    )
+
+
+@pod.criterion("web serves in it", guard=True)
+def _(see: Evidence) -> Finding:
+    return Finding(
+        passed=80 in see.container("web").served(),
+        expected="a program of web that listens on port 80",
+        observed="none does",
+        hint='`scene("02.6")` sets it up anew, with the server that belongs in it',
+    )
+
+
+@pod.criterion("it is not the host's", guard=True)
+def _(see: Evidence) -> Finding:
+    inside = [n for n in MEMBERS if see.namespaces(n)["net"] == see.namespaces(HOST)["net"]]
+    return Finding(
+        passed=not inside,
+        expected="a net namespace of the pod's own",
+        observed=f"the host's network has {' and '.join(inside)} in it",
+        hint="there they meet, and everybody else too; `reset`, and let the guests join hold",
+    )

@@ -15,7 +15,7 @@
 
 # %%
 import labkit
-from labkit import answer, check, hint, reset, solution, variant
+from labkit import answer, check, hint, reset, scene, solution, variant
 
 lab = labkit.Lab()
 
@@ -123,3 +123,30 @@ humble.exec(["sh", "-c", f"echo 0 {variant('02.5').uid} 1 > /proc/1/uid_map"])
 
 # %%
 check("02.5")
+
+# %% [markdown]
+# ## 02.6 Nobody answers
+#
+# A repair. `scene("02.6")` sets up a pod: `hold` does nothing but hold a network, `web` serves in
+# it, and `watch` asks `web` for its page every second, at `127.0.0.1`, and writes *up* or *down* to
+# its log. Then something happened to it, on a bad night. Look at `docker ps` and at
+# `docker logs --tail 3 watch`: everything is running, and nobody answers.
+#
+# Find out who is in the wrong place, and mend it. In the end all three must be in one network,
+# which is not the host's, with `web` serving in it. How you get there is up to you; a cell with
+# `%%sh` or `%%host`, and a terminal, will do.
+
+# %%
+scene("02.6")
+
+# %% exercise="02.6"
+### BEGIN SOLUTION
+home = lab.container("hold").namespaces()["net"]
+lost = [name for name in ("web", "watch") if lab.container(name).namespaces()["net"] != home]
+for name in lost:
+    lab.container(name).restart(timeout=0)
+lost
+### END SOLUTION
+
+# %%
+check("02.6")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit import course
-from labkit.checks import Outcome, Report, catalog, check
+from labkit.checks import Outcome, Report, catalog, check, scene
 from labkit.lab import Lab
 
 Act = Callable[[Lab], None]
@@ -27,6 +27,12 @@ class Attempt:
     act: Act
     fails: frozenset[str]  # exactly these criteria; none: it is right
     hint: str  # words that the hint of one of them has
+
+    def make(self, lab: Lab) -> None:
+        """Make it, where the exercise has a scene in that."""
+        if catalog.find(self.exercise).scene:
+            scene(self.exercise)
+        self.act(lab)
 
     def verdict(self, report: Report) -> str:
         """What is wrong with a report on it; nothing if it is as it must be."""
@@ -107,5 +113,5 @@ def learner() -> Iterator[Lab]:
 def tried(attempt: Attempt) -> Report:
     """Make an attempt as a learner of its own, and have it judged."""
     with learner() as lab:
-        attempt.act(lab)
+        attempt.make(lab)
         return check(attempt.exercise)

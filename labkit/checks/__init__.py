@@ -7,7 +7,8 @@ from typing import Any
 
 from labkit import labels
 from labkit.checks import catalog
-from labkit.checks.begin_again import reset
+from labkit.checks.begin_again import reset, scene
+from labkit.checks.catalog import sets_scene
 from labkit.checks.evidence import HOST, Evidence
 from labkit.checks.exercise import Exercise
 from labkit.checks.findings import made_from
@@ -40,6 +41,8 @@ __all__ = [
     "progress",
     "reset",
     "reveal",
+    "scene",
+    "sets_scene",
     "show_size",
     "solution",
     "variant",
@@ -98,7 +101,9 @@ def solution(exercise: str) -> Code:
 
 def variant(exercise: str) -> Variant:
     """Your own values for an exercise: the same each time, and other than your neighbour's."""
-    return Variant(catalog.find(exercise).variant(student()))
+    own = catalog.find(exercise).variant(student())
+    # What a scene has drawn for itself is for the learner to find out.
+    return Variant({name: value for name, value in own.items() if not name.startswith("_")})
 
 
 def progress() -> ProgressTable:

@@ -1,20 +1,49 @@
-"""Begin an exercise again: the one thing here that changes what is on the engine."""
+"""Begin an exercise, or begin it again: what here changes what is on the engine."""
 
 from __future__ import annotations
 
 from labkit import labels
 from labkit.checks import catalog
-from labkit.checks.ledger import Ledger
+from labkit.checks.exercise import Exercise
+from labkit.checks.ledger import Ledger, student
 from labkit.checks.texts import Note
 from labkit.engine import connect
+from labkit.lab.lab import newest
 from labkit.lab.sweep import sweep_named
 
 
 def reset(exercise: str) -> Note:
-    """Remove what you made for an exercise, and forget your answers, to begin again."""
-    found, session = catalog.find(exercise), labels.session()
-    Ledger().forget_answers(session, exercise)
-    engine = connect()
-    made = {part for part in found.parts if part[0] != "answer"}
-    removed = sweep_named(engine.client, session, made) if made else []
+    """Remove what you made for an exercise, and forget your answers, to begin again.
+
+    Where the exercise has a scene, it is set anew. Raises UnknownExerciseError, EngineError.
+    """
+    found = catalog.find(exercise)
+    if found.scene:
+        return scene(exercise)
+    removed = _clear(found)
     return Note("removed", ", ".join(sorted(removed)) or "there was nothing")
+
+
+def scene(exercise: str) -> Note:
+    """Set up what an exercise begins with, in this notebook's lab; again, to begin again.
+
+    What was made for the exercise before goes. Interrupted, nothing of it stays. Raises
+    UnknownExerciseError, NotFoundError without a lab, and what the engine says.
+    """
+    act, found, lab = catalog.scene_of(exercise), catalog.find(exercise), newest()
+    _clear(found)
+    try:
+        act(lab, found.variant(student()))
+    except BaseException:
+        _clear(found)
+        raise
+    there = ", ".join(name for kind, name in found.parts if kind != "answer")
+    return Note(f"The scene of {exercise} is set", there)
+
+
+def _clear(exercise: Exercise) -> list[str]:
+    """Remove what was made for it, and return the names."""
+    session = labels.session()
+    Ledger().forget_answers(session, exercise.id)
+    made = {part for part in exercise.parts if part[0] != "answer"}
+    return sweep_named(connect().client, session, made) if made else []

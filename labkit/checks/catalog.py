@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from labkit import course
 from labkit.checks.exercise import Exercise
@@ -45,6 +47,36 @@ def find(id: str) -> Exercise:
         exercise=wanted,
         seen=f"there are {known}",
         do='write it as in "02.1", in quotes',
+    )
+
+
+Scene = Callable[[Any, dict[str, Any]], object]  # of the lab, and of the learner's own values
+
+
+def sets_scene(exercise: str) -> Callable[[Scene], Scene]:
+    """Declare a scene in a chapter's `scenes.py`: what is there when the exercise begins."""
+
+    def declare(act: Scene) -> Scene:
+        act.__dict__["scene"] = exercise
+        return act
+
+    return declare
+
+
+def scene_of(id: str) -> Scene:
+    """What sets the scene of an exercise. Raises UnknownExerciseError."""
+    if find(id).scene:
+        for chapter in course.chapters(course.course_dir()):
+            if chapter.number == id.partition(".")[0]:
+                for act in vars(load(chapter.path / "scenes.py")).values():
+                    if getattr(act, "scene", None) == id and callable(act):
+                        found: Scene = act
+                        return found
+    raise UnknownExerciseError(
+        f"The exercise {id} has no scene.",
+        exercise=id,
+        seen="you make all of it yourself",
+        do="begin: what is asked for stands above its cell",
     )
 
 

@@ -58,7 +58,8 @@ class Exercise:
     `containers`, `networks`, `volumes` and `answers` name what the learner makes: while none of
     them exists, the exercise is not attempted. `hints` go from a nudge to nearly the answer.
     `vary` draws the learner's own values from a seeded generator. What passes is looked at again
-    at moments within `lasts` seconds: as long as whatever could fool one look.
+    at moments within `lasts` seconds: as long as whatever could fool one look. With a `scene`
+    (in the chapter's `scenes.py`) the containers are there before the learner begins.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Exercise:
         hints: Sequence[str],
         vary: Callable[[random.Random], Mapping[str, Any]] | None = None,
         lasts: float = CALM,
+        scene: bool = False,
     ) -> None:
         self.id = id
         self.title = title
@@ -92,6 +94,7 @@ class Exercise:
         )
         self.criteria: list[Criterion] = []
         self.lasts = lasts
+        self.scene = scene
         self._vary = vary
 
     def criterion(
@@ -111,6 +114,12 @@ class Exercise:
     def variant(self, student: str) -> dict[str, Any]:
         """This student's own values, the same each time."""
         return dict(self._vary(random.Random(f"{student}/{self.id}"))) if self._vary else {}
+
+    def _how(self, kind: str, name: str) -> str:
+        """How to make what is not there."""
+        if self.scene and (kind, name) in self.parts:
+            return f'`scene("{self.id}")` sets it up, anew if need be'
+        return _HOW[kind].format(name, self.id)
 
     # --- judging ---------------------------------------------------------------------------------
 
@@ -139,7 +148,7 @@ class Exercise:
             results = tuple(
                 Result(c.name, c.points, Finding(False, "", "nothing yet")) for c in self.criteria
             )
-            advice = f"There is no {kind} {name!r} yet: {_HOW[kind].format(name, self.id)}."
+            advice = f"There is no {kind} {name!r} yet: {self._how(kind, name)}."
             return Report(self.id, self.title, Outcome.NOT_ATTEMPTED, results, advice)
         evidence, sight = self._sight(evidence, again)
         if any(s.finding.passed for s, c in zip(sight, self.criteria, strict=True)
@@ -178,7 +187,7 @@ class Exercise:
             of = _identities(evidence) if finding.passed and not criterion.is_guard else {}
             return _Seen(finding, of)
         except MissingError as err:
-            how = _HOW[err.kind].format(err.name, self.id)
+            how = self._how(err.kind, err.name)
             article = "an" if err.kind[0] in "ai" else "a"
             expected = f"{article} {err.kind} {err.name!r}"
             finding = Finding(False, expected, "there is none", how)

@@ -47,6 +47,24 @@ RUN_TOGETHER = 4  # containers started at once: more gain nothing, the engine lo
 FROM = re.compile(r"(?im)(^[ \t]*FROM[ \t]+(?:--platform=\S+[ \t]+)?)(\S+)")
 
 
+_made: list[weakref.ref[Lab]] = []  # by this process, the newest last
+
+
+def newest() -> Lab:
+    """The open lab that this session's process made last. Raises NotFoundError."""
+    _made[:] = [ref for ref in _made if (one := ref()) is not None and one.is_open]
+    mine = [one for ref in _made if (one := ref()) is not None and one.is_this_sessions]
+    if not mine:
+        raise NotFoundError(
+            "This notebook has no lab.",
+            kind="lab",
+            name="lab",
+            seen="none is open",
+            do="run the cell with `lab = labkit.Lab()` first",
+        )
+    return mine[-1]
+
+
 class Lab:
     """Containers, networks, volumes and images that belong together, and go together.
 
@@ -76,6 +94,17 @@ class Lab:
         self._finalizer.atexit = False  # at the end of the process the reaper knows by itself
         if listening is not None:
             surroundings.enter(self, self._entry)
+        _made.append(weakref.ref(self))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still holds what was made in it, and this process may close it."""
+        return bool(self._finalizer.alive) and os.getpid() == self._process
+
+    @property
+    def is_this_sessions(self) -> bool:
+        """Whether the checks of this notebook see what is made in it."""
+        return self._entry.session == labels.session()
 
     def __repr__(self) -> str:
         return f"<Lab on {self.engine.facts.product}, {self.engine.kind}>"
