@@ -81,7 +81,8 @@ _ = web.wait_port(80)
 
 # %% [markdown]
 # Before the third kind, a prediction. Run the next cell, choose, and only then run on: when the
-# answer is shown, your choice is sealed. It is remembered, and not graded.
+# answer is shown, your choice is sealed. It is remembered, and not graded. (Where only **Predict**
+# stands in bold, answer for yourself before you run on.)
 
 # %%
 predict(

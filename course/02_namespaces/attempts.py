@@ -337,7 +337,7 @@ def another_door(lab: Lab) -> None:
     add_address(door, variant("02.4").address)
 
 
-@wrong("02.4", fails=ADDRESS)
+@wrong("02.4", fails=ADDRESS, hint="see `variant`")
 def another_address(lab: Lab) -> None:
     lab.run("base", name="box")
     door = lab.run("toolbox", name="door", network="container:box", cap_add=["NET_ADMIN"])
@@ -378,7 +378,7 @@ def without_a_map(lab: Lab) -> None:
     humble(lab)
 
 
-@wrong("02.5", fails="root inside is your number outside")
+@wrong("02.5", fails="root inside is your number outside", hint="is written, and stays")
 def mapped_to_root(lab: Lab) -> None:
     lab.run("toolbox", "unshare --user --map-root-user sleep infinity", name="humble", **WORKBENCH)
 

@@ -38,7 +38,7 @@ for each in (web, shop):
 
 # %% [markdown]
 # Two names, but both are process 1, and both listen on port 80. Does the rule about ports not hold?
-# Start a second server in `web`:
+# Start a second server in `web` (`--fails` says that we expect an error):
 
 # %% language="in" magic_args="web --fails"
 # httpd -f -p 80
@@ -55,8 +55,8 @@ for each in (web, shop):
 # ## A namespace is a number
 #
 # For eight kinds of things the kernel keeps not one list for the whole machine, but as many as
-# anybody asks for. One such list is a **namespace**. A process is in one of each kind, and what it
-# asks about these things is answered from there.
+# anybody asks for. One such list is a **namespace**. What a process asks about these things is
+# answered from the lists that it is on.
 
 # %%
 predict("02.a", "A program in no container: in how many namespaces is it?", [0, 1, 8])
@@ -102,7 +102,7 @@ web.namespaces()
 # | `mnt` | mounts: which file system is where |
 # | `net` | interfaces, addresses, routes, ports |
 # | `cgroup` | control groups, as seen from one of them |
-# | `time` | offsets of the clocks that count from boot |
+# | `time` | what some clocks are ahead or behind |
 # | `user` | user and group numbers, and who has which power |
 #
 # The command `lsns` lists them, of the whole machine or of one process:
@@ -257,7 +257,8 @@ reveal("02.c", there[0] if len(there) == 1 else "both" if there else "neither")
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # for mode in host private; do
-#     echo "$mode: $(docker run --rm --cgroupns $mode labkit/base tail -n 1 /proc/self/cgroup)"
+#     place="tail -n 1 /proc/self/cgroup | cut -d: -f3"
+#     echo "$mode: $(docker run --rm --cgroupns $mode labkit/base sh -c "$place")"
 # done
 
 # %% [markdown]
@@ -366,12 +367,13 @@ _ = boxed.wait_until(
 # but its program, as Kubernetes does with `kubectl debug`.
 #
 # `docker exec` enters too. So does `nsenter --all`. **Predict.** Is that the same? A program looks
-# at itself both ways. It sums up the numbers of its namespaces, and prints its capabilities,
-# whether a filter holds it (2) or none (0), and its control group.
+# at itself both ways. It sums up the numbers of its namespaces, and prints its capabilities (a bit
+# for each), whether a filter holds it (2) or none (0), and its control group.
 
 # %% tags=["nbval-ignore-output"] language="in" magic_args="web"
 # echo 'stat -Lc %i /proc/self/ns/* | md5sum' >/look
-# echo 'grep -E "^(CapEff|Seccomp):" /proc/self/status; tail -n 1 /proc/self/cgroup' >>/look
+# echo 'grep -E "^(CapEff|Seccomp):" /proc/self/status' >>/look
+# echo 'tail -n 1 /proc/self/cgroup | cut -d: -f3' >>/look
 # sh /look
 
 # %% tags=["nbval-ignore-output"] language="host"
@@ -379,9 +381,9 @@ _ = boxed.wait_until(
 
 # %% [markdown]
 # Both are in the same eight namespaces. But the program that `nsenter` brought kept the rights that
-# it had outside, no filter holds it, and its control group is not `web`'s: what it uses is not
-# counted there. `docker exec` sees to these things too. **The namespaces are what a process in a
-# container sees; what it may do and how much it may use are set elsewhere.**
+# it had outside, no filter holds it, and its control group lies beside that of `web` (`/..`): what
+# it uses is not counted there. `docker exec` sees to these things too. **The namespaces are what a
+# process in a container sees; what it may do and how much it may use are set elsewhere.**
 #
 # ## Sharing a namespace
 #
@@ -412,7 +414,8 @@ reveal("02.e", ", ".join(refused) or "none", by="the engine")
 # of three guests gets one kind. (A container that helps another is often called a *sidecar*.)
 
 # %% tags=["nbval-ignore-output"] language="sh"
-# docker rm --force web
+# exec >/dev/null
+# docker rm --force web sidecar debug post 2>&1 || true
 # start="docker run -d --cgroupns private"
 # $start --name web --hostname web --ipc shareable labkit/base httpd -f -p 80
 # docker exec web sh -c 'echo Welcome to the new web. >/index.html; touch /dev/mqueue/letterbox'
@@ -474,7 +477,7 @@ reveal("02.f", ", ".join(ended) or "none")
 # %% [markdown]
 # `debug` has exit code 137, that is 128 + 9, and signal 9 is KILL. The kernel did it: **when
 # process 1 of a `pid` namespace ends, the kernel kills all others in it.** `sidecar` and `post` are
-# *running*, and seem well. Ask them.
+# *running*, and seem well. Ask them. (`--no-raise-error` is IPython's word for `--fails`.)
 
 # %% language="sh" magic_args="--no-raise-error"
 # docker exec sidecar wget -qO- http://127.0.0.1/
@@ -494,7 +497,7 @@ labkit.show.namespace_matrix(web, sidecar, post)
 # How to recognise it: all containers are *running*; what worked a minute ago is refused; there is
 # no interface but `lo`; and it began when *another* container was restarted. The proof is two
 # numbers that ought to be equal and are not. The cure is to restart the guest: the engine then
-# looks for the namespace anew.
+# looks for the namespace anew. We mend `sidecar` so; `post` would take the same.
 
 # %% tags=["nbval-ignore-output"] language="host"
 # readlink /proc/$web/ns/net /proc/$sidecar/ns/net
@@ -519,7 +522,7 @@ labkit.show.namespace_matrix(web, sidecar, post)
 
 # %% [markdown]
 # One. And why *at least*? A namespace can live without any process. Here one is kept by a file that
-# it is mounted on, and when the mount is taken away, by an open descriptor:
+# it is mounted on, and when that mount is taken away, by the file's being open, as number 3:
 
 # %% language="in" magic_args="bench"
 # touch /tmp/kept

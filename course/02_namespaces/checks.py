@@ -93,7 +93,7 @@ lists = Exercise(
     answers=["net", "pid", "uts"],
     hints=[
         "Without options each container gets a namespace of each of these kinds. The host has one "
-        "too. What does your variant take away from four?",
+        "too: in a `%%host` cell it is in `/proc/$engine/ns`. What does your variant take away?",
         "`labkit.show.namespace_matrix(one, two, three)`: count the letters in a row.",
         "Sharing a network copies the host name. Is a copy the same namespace?",
     ],
@@ -271,6 +271,8 @@ def _(see: Evidence) -> Finding:
         for one in see.containers():
             if one.condition().is_up and wanted in one.local_addresses():
                 return f"it is in the network of {one.name}, which is not that of box: see `net`"
+        if others := [one for one in found.get("lo", ()) if one != "127.0.0.1"]:
+            return f"{others[0]} is not the one that you were given: see `variant`"
         return "a process that has NET_ADMIN must run `ip address add` in the net namespace of box"
 
     return Finding(
@@ -343,8 +345,10 @@ def _(see: Evidence) -> Finding:
     elif root is None:
         observed = "0 is not mapped at all"
         hint = f"a map can be written once: `reset`, and write `0 {wanted} 1`, inside first"
-    elif uids.is_identity:
-        observed, hint = "0 is 0: root outside too", "give it a user namespace, and a map, first"
+    elif root == 0:
+        observed, hint = "0 is 0: root outside too", "give it a user namespace with a map of yours"
+        if not see.sharing("humble", "user"):  # as `unshare --map-root-user` writes it
+            hint = "its map is written, and stays: `reset`, start it without one, and write yours"
     else:
         observed, hint = f"0 is {root}", "a map can be written once: `reset`, and write yours"
     return Finding(passed=root == wanted, expected=f"0 is {wanted}", observed=observed, hint=hint)

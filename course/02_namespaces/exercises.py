@@ -15,7 +15,7 @@
 
 # %%
 import labkit
-from labkit import answer, check, hint, reset, scene, solution, variant
+from labkit import answer, check, hint, progress, reset, scene, solution, variant
 
 lab = labkit.Lab()
 

@@ -12,6 +12,7 @@ from labkit.sizes import show_size
 
 KILLED = 128 + 9  # the exit code of a process that SIGKILL ended
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # of a shell's, and of the engine's
+REFUSED = "Operation not permitted"  # errno(3), EPERM, as most programs say it
 OWN_END = "correct its command: a container lives as long as its first process"
 TOGETHER = 5.0  # seconds in which those who are killed with a namespace's owner end after it
 
@@ -118,7 +119,9 @@ def condition_of(
         advice = f"start it again: {again}"
     else:
         kind, seen, advice = Kind.ENDED, f"it ended by itself, with exit code {code}", OWN_END
-        if code in (CANNOT_EXECUTE, NOT_FOUND):
+        if REFUSED in last_line:
+            advice = "its command wanted what it has no right to: start it anew, with that right"
+        elif code in (CANNOT_EXECUTE, NOT_FOUND):
             advice = "correct its command: the image has no such program, or it cannot be run"
         elif code == 0:
             advice = "its command has done its work; give it one that lasts, such as `sleep 1000`"

@@ -119,7 +119,19 @@ async def create(ask: Ask, world: World) -> Plan:
     body["Labels"] = {**(body.get("Labels") or {}), **world.identity.labels(name)}
     if body.get("Image"):
         body["Image"] = await world.image(body["Image"])
-    host = body["HostConfig"] = body.get("HostConfig") or {}
+    body["HostConfig"] = body.get("HostConfig") or {}
+    try:
+        await _settle(body, body["HostConfig"], world, name)
+    except Refusal as refused:
+        # By 404 Docker's command line means the image, and pulls one.
+        status = 400 if refused.status == 404 else refused.status
+        raise Refusal(status, refused.message) from refused
+    ask.put(body)
+    return Call(ask)
+
+
+async def _settle(body: dict[str, Any], host: dict[str, Any], world: World, name: str) -> None:
+    """What a new container has of others, found by the learner's names."""
     await _join(body, host, world, name)
     for field in JOINED:
         if host.get(field):
@@ -135,8 +147,6 @@ async def create(ask: Ask, world: World) -> Plan:
     for field in ("Links", "VolumesFrom", "Binds"):
         if not host[field]:
             del host[field]
-    ask.put(body)
-    return Call(ask)
 
 
 def _checked(name: str) -> str:

@@ -150,7 +150,9 @@ def _of_api(err: Any, doing: str, kind: str, name: str) -> LabError:
             kind=kind,
             name=name,
             seen=said,
-            do="choose another name, or remove the one that has it first",
+            do=f"choose another name, or remove the one that has it: `docker rm -f {name}`"
+            if kind == "container"
+            else "choose another name, or remove the one that has it first",
         )
     return EngineRefusedError(
         f"The engine refused to {doing}.",

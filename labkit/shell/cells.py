@@ -22,6 +22,7 @@ ENGINE = "engine"  # the variable with a process of the engine's
 LAST = 1000  # bytes of it that are kept for an error
 VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 NO_SHELL = re.compile(r'exec: "sh"')
+NOT_SET = "parameter not set"  # of dash
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes of the engine's own
 
 
@@ -39,7 +40,16 @@ def on_host(line: str, cell: str) -> None:
     options = _options("%%host", line)
     engine = connect()
     pids = _pids(engine, set(VARIABLE.findall(cell)))
-    _run(engine, toolbox_of(engine), cell, options, where="the host", environ=pids, flags=["-u"])
+    try:
+        _run(engine, toolbox_of(engine), cell, options, where="the host", environ=pids,
+             flags=["-u"])  # fmt: skip
+    except CommandFailedError as err:
+        if NOT_SET in err.seen:
+            there = sorted({one.name for one in _session(engine, all=False)})
+            err.do = "a container that runs has its number under its name; these do: " + (
+                ", ".join(f"${re.sub(r'[^a-zA-Z0-9]', '_', name)}" for name in there) or "none"
+            )
+        raise
 
 
 def _run(
