@@ -5,7 +5,8 @@ from random import Random
 from typing import Any
 
 from labkit.checks import HOST, Evidence, Exercise, Finding, made_from
-from labkit.inspect import ConditionKind, IdMap, Namespaces, read_interface_addresses
+from labkit.errors import ContainerExitedError
+from labkit.inspect import ConditionKind, Container, IdMap, Namespaces, read_interface_addresses
 
 
 def no_keys(see: Evidence, name: str, why: str) -> Finding:
@@ -17,6 +18,12 @@ def no_keys(see: Evidence, name: str, why: str) -> Finding:
         observed=f"a new program in it gets {', '.join(found)}",
         hint=f"with that, {why}: `reset` it, and start it without",
     )
+
+
+def stands_still(container: Container) -> bool:
+    """It was paused, or a program of it was stopped: who listens in it does not answer."""
+    still = any(process.state in set("Tt") for process in container.processes())
+    return container.condition().kind is ConditionKind.PAUSED or still
 
 
 # --- 02.1 ------------------------------------------------------------------------------------
@@ -219,13 +226,11 @@ def _(see: Evidence) -> Finding:
 
 @doctor.criterion("app serves", guard=True)
 def _(see: Evidence) -> Finding:
-    app, still = see.container("app"), set("Tt")
-    condition, ports = app.condition(), app.served()
-    stands = condition.kind is ConditionKind.PAUSED or any(
-        p.state in still for p in app.processes()
-    )
+    app = see.container("app")
+    ports, stands = app.served(), stands_still(app)
     if ports and stands:
-        observed, hint = "its program stands still", f"let it run on. {condition.advice}".strip()
+        observed = "its program stands still"
+        hint = f"let it run on. {app.condition().advice}".strip()
     else:
         observed = "no process of app listens on a TCP port"
         hint = "start app with a server as its command: `httpd -f -p 80` will do"
@@ -376,26 +381,60 @@ MEMBERS = ("hold", "web", "watch")
 
 @pod.criterion("all three are in one network", points=2)
 def _(see: Evidence) -> Finding:
-    where = {name: see.namespaces(name)["net"] for name in MEMBERS}
+    modes = {name: see.container(name).inspect()["HostConfig"]["NetworkMode"] for name in MEMBERS}
+    owners = {name: mode[10:] for name, mode in modes.items() if mode.startswith("container:")}
+    there = {one.id for one in see.containers()}
+    left = [name for name, owner in owners.items() if owner not in there]
+    cure = "make it anew, as a guest of hold: `--network container:hold`; or begin again, with "
+    cure += '`scene("02.6")`'
+    try:
+        where = {name: see.namespaces(name)["net"] for name in MEMBERS}
+    except ContainerExitedError as err:
+        if err.name not in left:
+            raise
+        seen = f"{err.name} has ended, and the container whose guest it was is gone"
+        return Finding(False, f"{err.name} is running", seen, f"it cannot start again: {cure}")
     counts = {name: list(where.values()).count(net) for name, net in where.items()}
     alone = [name for name, count in counts.items() if count == 1]
     observed = f"{alone[0]} is alone in another" if len(alone) == 1 else "each is in another"
+
+    def diagnose() -> str:
+        for name in MEMBERS[1:] if "hold" in alone else alone:
+            if name in left:
+                return f"the container whose guest {name} was is gone; {cure}"
+            if name not in owners and len(owners) < len(MEMBERS) - 1:
+                return f"{name} is nobody's guest; {cure}"
+        return (
+            "a guest joins its owner when it starts. If the owner starts anew, whoever was its "
+            "guest stays behind: restart the guests, and not the owner"
+        )
+
     return Finding(
         passed=not alone,
         expected="hold, web and watch in one net namespace",
         observed=observed,
-        hint="a guest joins its owner when it starts. If the owner starts anew, whoever was its "
-        "guest stays behind: restart the guests, and not the owner",
+        diagnose=diagnose,
     )
 
 
 @pod.criterion("web serves in it", guard=True)
 def _(see: Evidence) -> Finding:
+    web = see.container("web")
+    serves, stands = 80 in web.served(loopback=True), stands_still(web)
+    if serves:
+        observed = "its program stands still"
+        hint = f"let it run on. {web.condition().advice}".strip()
+    elif 80 in web.served():
+        observed = "one does, and is not reached at 127.0.0.1"
+        hint = "let it listen at every address, as `httpd -f -p 80` does"
+    else:
+        observed = "none does"
+        hint = '`scene("02.6")` sets it up anew, with the server that belongs in it'
     return Finding(
-        passed=80 in see.container("web").served(),
-        expected="a program of web that listens on port 80",
-        observed="none does",
-        hint='`scene("02.6")` sets it up anew, with the server that belongs in it',
+        passed=serves and not stands,
+        expected="a program of web that listens on port 80, where 127.0.0.1 reaches it",
+        observed=observed,
+        hint=hint,
     )
 
 

@@ -133,8 +133,8 @@ check("02.5")
 # `docker logs --tail 3 watch`: everything is running, and nobody answers.
 #
 # Find out who is in the wrong place, and mend it. In the end all three must be in one network,
-# which is not the host's, with `web` serving in it. How you get there is up to you; a cell with
-# `%%sh` or `%%host`, and a terminal, will do.
+# which is not the host's, with `web` serving in it where `watch` asks. How you get there is up to
+# you; a cell with `%%sh` or `%%host`, and a terminal, will do.
 
 # %%
 scene("02.6")

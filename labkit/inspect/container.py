@@ -177,9 +177,13 @@ class Container:
         """The TCP ports on which something in its network listens. Shell: `ss -tln`."""
         return read_listening(self.engine.host, self.pid)
 
-    def served(self) -> frozenset[int]:
-        """The TCP ports on which a process of its own listens. Shell: `ss -tlnp`."""
-        return read_served(self.engine.host, [process.pid for process in self.processes()])
+    def served(self, *, loopback: bool = False) -> frozenset[int]:
+        """The TCP ports of its network on which a process of its own listens. Shell: `ss -tlnp`.
+
+        With `loopback`, those alone that are reached at 127.0.0.1.
+        """
+        pids = [process.pid for process in self.processes()]
+        return read_served(self.engine.host, pids, net=self.pid, loopback=loopback)
 
     def local_addresses(self) -> frozenset[str]:
         """The IPv4 addresses of the network it is in, lo's too. Shell: `ip -4 address`."""

@@ -19,18 +19,20 @@ def read_listening(host: Host, pid: int) -> frozenset[int]:
     return frozenset[int]().union(*map(parse_listening, texts.values()))
 
 
-def read_served(host: Host, pids: Iterable[int]) -> frozenset[int]:
-    """The TCP ports on which one of these processes itself listens. Shell: `ss -tlnp`.
+def read_served(
+    host: Host, pids: Iterable[int], *, net: int, loopback: bool = False
+) -> frozenset[int]:
+    """The TCP ports on which one of these processes itself listens, in the network of `net`.
 
-    Raises ProcessGoneError, HostPermissionError.
+    With `loopback`, those alone that are reached at 127.0.0.1 there. Shell: `ss -tlnp`. Raises
+    ProcessGoneError, HostPermissionError.
     """
-    found = set()
-    for pid in pids:
-        ports: dict[str, int] = {}
-        for text in host.read_many(_tables(pid)).values():
-            known = parse_listening_sockets(text)
-            ports |= {f"socket:[{inode}]": port for inode, port in known.items()}
-        names = host.list(f"/proc/{pid}/fd") if ports else []
+    found, ports = set(), dict[str, int]()
+    for text in host.read_many(_tables(net)).values():
+        known = parse_listening_sockets(text, loopback=loopback)
+        ports |= {f"socket:[{inode}]": port for inode, port in known.items()}
+    for pid in pids if ports else ():
+        names = host.list(f"/proc/{pid}/fd")
         links = host.ask([{"op": "link", "path": f"/proc/{pid}/fd/{name}"} for name in names])
         found |= {ports[link["value"]] for link in links if link.get("value") in ports}
     return frozenset(found)

@@ -7,6 +7,8 @@ import re
 from labkit.kernel._text import malformed
 
 LISTEN = "0A"  # the state of a listening socket, include/net/tcp_states.h
+# Whoever listens at one of these is reached at 127.0.0.1: itself, and all, of IPv6 too.
+LOOPBACK = frozenset({"0100007F", "00000000", "0" * 32, f"{'0' * 16}FFFF00000100007F"})
 _SHOWN = re.compile(r"^\d+: ([^\s:@]+)\S*\s+inet (\d+\.\d+\.\d+\.\d+)", re.MULTILINE)
 _LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
 
@@ -19,9 +21,10 @@ def parse_listening(tcp: str) -> frozenset[int]:
     return frozenset(parse_listening_sockets(tcp).values())
 
 
-def parse_listening_sockets(tcp: str) -> dict[int, int]:
+def parse_listening_sockets(tcp: str, *, loopback: bool = False) -> dict[int, int]:
     """The port of each listening socket by its inode number, as /proc/PID/fd names it.
 
+    With `loopback`, of those alone that are reached at 127.0.0.1.
     Raises `BadValueError` where a line is malformed.
     """
     found: dict[int, int] = {}
@@ -29,9 +32,10 @@ def parse_listening_sockets(tcp: str) -> dict[int, int]:
         fields = line.split()
         if len(fields) < 4 or ":" not in fields[1]:
             raise malformed("a line of a /proc/PID/net/tcp", line)
-        if fields[3] == LISTEN:
+        address, _, port = fields[1].rpartition(":")
+        if fields[3] == LISTEN and (address in LOOPBACK or not loopback):
             inode = int(fields[9]) if len(fields) > 9 else -len(found)
-            found[inode] = int(fields[1].rpartition(":")[2], 16)
+            found[inode] = int(port, 16)
     return found
 
 

@@ -76,6 +76,8 @@ BOTH_6 = """\
 def test_each_listening_socket_by_its_number() -> None:
     assert parse_listening_sockets(BOTH_4) == {1: 35357, 2: 80}
     assert parse_listening(BOTH_6) == {81, 82, 83}  # a table without numbers is one all the same
+    assert parse_listening_sockets(BOTH_4, loopback=True) == {2: 80}  # 127.0.0.11 is another
+    assert {*parse_listening_sockets(BOTH_6, loopback=True).values()} == {82, 83}  # ::1 too
 
 
 def test_addresses_by_interface_as_iproute_and_busybox_print_them() -> None:
