@@ -449,12 +449,12 @@ def hold_moves_in_with_web(lab: Lab) -> None:
         lab.run("base", name=name, network="container:web")
 
 
-@wrong("02.6", fails=TOGETHER, hint="restart the guests")
+@wrong("02.6", fails=TOGETHER, hint="joins its owner when it starts")
 def nothing_was_done(lab: Lab) -> None:
     pass
 
 
-@wrong("02.6", fails=TOGETHER, hint="restart the guests")
+@wrong("02.6", fails=TOGETHER, hint="joins its owner when it starts")
 def the_owner_once_more(lab: Lab) -> None:
     lab.container("hold").restart(timeout=0)
 

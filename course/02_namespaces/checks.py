@@ -396,7 +396,7 @@ def _(see: Evidence) -> Finding:
         return Finding(False, f"{err.name} is running", seen, f"it cannot start again: {cure}")
     counts = {name: list(where.values()).count(net) for name, net in where.items()}
     alone = [name for name, count in counts.items() if count == 1]
-    observed = f"{alone[0]} is alone in another" if len(alone) == 1 else "each is in another"
+    observed = "one of them is in another" if len(alone) == 1 else "each is in another"
 
     def diagnose() -> str:
         for name in MEMBERS[1:] if "hold" in alone else alone:
@@ -405,8 +405,8 @@ def _(see: Evidence) -> Finding:
             if name not in owners and len(owners) < len(MEMBERS) - 1:
                 return f"{name} is nobody's guest; {cure}"
         return (
-            "a guest joins its owner when it starts. If the owner starts anew, whoever was its "
-            "guest stays behind: restart the guests, and not the owner"
+            "a guest joins its owner when it starts. Which of them started when? The numbers in "
+            "/proc/NUMBER/ns tell who is together: `hint` says how to read them"
         )
 
     return Finding(
