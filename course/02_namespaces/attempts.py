@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 from labkit import Container, Lab, answer, variant
@@ -449,6 +450,14 @@ def hold_moves_in_with_web(lab: Lab) -> None:
         lab.run("base", name=name, network="container:web")
 
 
+@right("02.6")
+def a_server_of_ipv6(lab: Lab) -> None:
+    """The kernel lists it as one of IPv6 alone; 127.0.0.1 reaches it all the same."""
+    web_anew(lab, "httpd", "-f", "-p", "[::]:80")
+    web = lab.container("web")
+    web.wait_until(lambda: 80 in web.served(), what="the server")
+
+
 @wrong("02.6", fails=TOGETHER, hint="joins its owner when it starts")
 def nothing_was_done(lab: Lab) -> None:
     pass
@@ -466,12 +475,43 @@ def web_that_does_not_serve(lab: Lab) -> None:
     lab.container("watch").restart(timeout=0)
 
 
+@wrong("02.6", fails=SERVES, hint="every address")
+def web_serves_elsewhere(lab: Lab) -> None:
+    web_anew(lab, "httpd", "-f", "-p", f"{lab.container('hold').address()}:80")
+    web = lab.container("web")
+    web.wait_until(lambda: 80 in web.served(), what="the server")
+
+
+@wrong("02.6", fails=SERVES, hint="docker unpause")
+def web_stands_still(lab: Lab) -> None:
+    docker(lab, "restart", "-t", "0", "web", "watch")
+    web = lab.container("web")
+    web.wait_until(lambda: 80 in web.served(), what="the server")
+    web.pause()
+
+
+@wrong("02.6", fails=[TOGETHER, SERVES, NOT_THE_HOSTS], hint="cannot start again")
+def the_owner_made_anew(lab: Lab) -> None:
+    """Who was its guest can be started no more, and ends when it is restarted."""
+    docker(lab, "rm", "-f", "hold")
+    lab.run("base", name="hold")
+    with suppress(subprocess.CalledProcessError):
+        docker(lab, "restart", "-t", "0", "web", "watch")
+
+
 @wrong("02.6", fails=[SERVES, NOT_THE_HOSTS], hint="everybody else")
 def where_everybody_is(lab: Lab) -> None:
     """Without a server: port 80 of the host may be somebody's."""
     docker(lab, "rm", "-f", "hold", "web", "watch")
     for name in ("hold", "web", "watch"):
         lab.run("base", name=name, network="host")
+
+
+def web_anew(lab: Lab, *command: str) -> None:
+    docker(lab, "rm", "-f", "web")
+    docker(lab, "run", "-d", "--name", "web", "--network", "container:hold", "labkit/base",
+           *command)  # fmt: skip
+    lab.container("watch").restart(timeout=0)
 
 
 def docker(lab: Lab, *argv: str) -> None:
