@@ -450,14 +450,6 @@ def hold_moves_in_with_web(lab: Lab) -> None:
         lab.run("base", name=name, network="container:web")
 
 
-@right("02.6")
-def a_server_of_ipv6(lab: Lab) -> None:
-    """The kernel lists it as one of IPv6 alone; 127.0.0.1 reaches it all the same."""
-    web_anew(lab, "httpd", "-f", "-p", "[::]:80")
-    web = lab.container("web")
-    web.wait_until(lambda: 80 in web.served(), what="the server")
-
-
 @wrong("02.6", fails=TOGETHER, hint="joins its owner when it starts")
 def nothing_was_done(lab: Lab) -> None:
     pass
