@@ -370,8 +370,8 @@ pod = Exercise(
         "of which proof there is?",
         "Compare three numbers in a `%%host` cell: `readlink /proc/$hold/ns/net /proc/$web/ns/net "
         "/proc/$watch/ns/net`. Which of them is alone?",
-        "Who is alone is in a network that its owner has left. A guest looks for its owner's "
-        "network when it starts: `docker restart -t 0` and its name.",
+        "A guest who is not where `hold` is, is in a network that `hold` has left. It looks for "
+        "its owner's network when it starts: `docker restart -t 0` and the name of the guest.",
     ],
     vary=lambda draw: {"_restarted": draw.choice(["web", "watch"])},
     scene=True,
