@@ -92,8 +92,9 @@ class NotebookPage:
         return self.panel.locator(f'.jp-Notebook [data-windowed-list-index="{index}"]')
 
     def find(self, text: str) -> int:
-        """The place of the first code cell in whose source this text is."""
-        return next(index for index in self.codes if text in self.sources[index])
+        """The place of the code cell that is this text, or else of the first that has it."""
+        exact = (index for index in self.codes if text == self.sources[index])
+        return next(exact, None) or next(i for i in self.codes if text in self.sources[i])
 
     def outputs(self, index: int) -> Locator:
         """The outputs of a cell."""
