@@ -5,7 +5,6 @@ from random import Random
 from typing import Any
 
 from labkit.checks import HOST, Evidence, Exercise, Finding, made_from
-from labkit.errors import ContainerExitedError
 from labkit.inspect import ConditionKind, Container, IdMap, Namespaces, read_interface_addresses
 
 
@@ -387,13 +386,10 @@ def _(see: Evidence) -> Finding:
     left = [name for name, owner in owners.items() if owner not in there]
     cure = "make it anew, as a guest of hold: `--network container:hold`; or begin again, with "
     cure += '`scene("02.6")`'
-    try:
-        where = {name: see.namespaces(name)["net"] for name in MEMBERS}
-    except ContainerExitedError as err:
-        if err.name not in left:
-            raise
-        seen = f"{err.name} has ended, and the container whose guest it was is gone"
-        return Finding(False, f"{err.name} is running", seen, f"it cannot start again: {cure}")
+    if ended := [name for name in left if not see.container(name).condition().is_up]:
+        seen = f"{ended[0]} has ended, and the container whose guest it was is gone"
+        return Finding(False, f"{ended[0]} is running", seen, f"it cannot start again: {cure}")
+    where = {name: see.namespaces(name)["net"] for name in MEMBERS}
     counts = {name: list(where.values()).count(net) for name, net in where.items()}
     alone = [name for name, count in counts.items() if count == 1]
     observed = "one of them is in another" if len(alone) == 1 else "each is in another"
