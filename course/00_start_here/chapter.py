@@ -196,7 +196,8 @@ except labkit.LabError as error:
 #
 # ## How exercises work
 #
-# The exercises of this chapter are in `exercises/00_start_here.ipynb`. Each asks for an *effect*:
+# The exercises of this chapter are in
+# [exercises/00_start_here.ipynb](../exercises/00_start_here.ipynb). Each asks for an *effect*:
 # something that must be so on the engine. You may reach it in any way you like: in Python, in
 # shell cells, or in a terminal (*File > New > Terminal*), where `docker` sees the notebook in
 # which you ran a cell last. Then `check` looks at the engine and the kernel, never at what you

@@ -640,7 +640,7 @@ print("the log ends:          ", job.logs().splitlines()[-1])
 #
 # ## Exercises
 #
-# They are in `exercises/01_what_a_container_is.ipynb`:
+# They are in [exercises/01_what_a_container_is.ipynb](../exercises/01_what_a_container_is.ipynb):
 #
 # | exercise | what it asks for |
 # |---|---|

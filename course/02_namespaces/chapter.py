@@ -532,7 +532,7 @@ labkit.show.namespace_matrix(web, sidecar, post)
 # nsenter --uts=/proc/self/fd/3 hostname
 
 # %% [markdown]
-# Your turn: the exercises are in `exercises/02_namespaces.ipynb`.
+# Your turn: the exercises are in [exercises/02_namespaces.ipynb](../exercises/02_namespaces.ipynb).
 #
 # ## What to remember
 #

@@ -376,19 +376,25 @@ pod = Exercise(
     scene=True,
 )
 MEMBERS = ("hold", "web", "watch")
+ANEW = (
+    "make it anew, as a guest of hold: `--network container:hold`; or begin again, with "
+    '`scene("02.6")`'
+)
 
 
 @pod.criterion("all three are in one network", points=2)
 def _(see: Evidence) -> Finding:
     modes = {name: see.container(name).inspect()["HostConfig"]["NetworkMode"] for name in MEMBERS}
-    owners = {name: mode[10:] for name, mode in modes.items() if mode.startswith("container:")}
+    owners = {
+        name: mode.removeprefix("container:")
+        for name, mode in modes.items()
+        if mode.startswith("container:")
+    }
     there = {one.id for one in see.containers()}
     left = [name for name, owner in owners.items() if owner not in there]
-    cure = "make it anew, as a guest of hold: `--network container:hold`; or begin again, with "
-    cure += '`scene("02.6")`'
     if ended := [name for name in left if not see.container(name).condition().is_up]:
         seen = f"{ended[0]} has ended, and the container whose guest it was is gone"
-        return Finding(False, f"{ended[0]} is running", seen, f"it cannot start again: {cure}")
+        return Finding(False, f"{ended[0]} is running", seen, f"it cannot start again: {ANEW}")
     where = {name: see.namespaces(name)["net"] for name in MEMBERS}
     counts = {name: list(where.values()).count(net) for name, net in where.items()}
     alone = [name for name, count in counts.items() if count == 1]
@@ -397,9 +403,9 @@ def _(see: Evidence) -> Finding:
     def diagnose() -> str:
         for name in MEMBERS[1:] if "hold" in alone else alone:
             if name in left:
-                return f"the container whose guest {name} was is gone; {cure}"
+                return f"the container whose guest {name} was is gone; {ANEW}"
             if name not in owners and len(owners) < len(MEMBERS) - 1:
-                return f"{name} is nobody's guest; {cure}"
+                return f"{name} is nobody's guest; {ANEW}"
         return (
             "a guest joins its owner when it starts. Which of them started when? The numbers in "
             "/proc/NUMBER/ns tell who is together: `hint` says how to read them"

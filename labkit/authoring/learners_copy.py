@@ -54,7 +54,8 @@ def lay_out(built: Path, work: Path) -> Laid:
             do="name the folder of the course with --root, or run `labkit course build` there",
         )
     with _writing(work), locked(work / ".lock", timeout=TIMEOUT):
-        (work / ".gitignore").write_text("*\n")
+        if not (work / ".gitignore").exists():  # else somebody keeps more than the course there
+            (work / ".gitignore").write_text("*\n")
         notes = _Notes(work / NOTES)
         laid = Laid()
         for name, source in fresh.items():

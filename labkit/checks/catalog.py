@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labkit import course
 from labkit.checks.exercise import Exercise
 from labkit.errors import UnknownExerciseError
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
 
 
 def exercises() -> dict[str, Exercise]:
@@ -33,13 +36,12 @@ def exercises_of(chapter: Path) -> list[Exercise]:
 def find(id: str) -> Exercise:
     """One exercise; only its chapter's checks are loaded. Raises UnknownExerciseError."""
     wanted = str(id)  # a number without quotes is what it is taken for, and no exercise
-    for chapter in course.chapters(course.course_dir()):
-        if chapter.number == wanted.partition(".")[0]:
-            found = {exercise.id: exercise for exercise in exercises_of(chapter.path)}
-            if wanted in found and wanted == id:
-                return found[wanted]
-            known = ", ".join(found)
-            break
+    chapter = _chapter_of(wanted)
+    if chapter is not None:
+        found = {exercise.id: exercise for exercise in exercises_of(chapter)}
+        if wanted in found and wanted == id:
+            return found[wanted]
+        known = ", ".join(found)
     else:
         known = "chapters " + ", ".join(c.number for c in course.chapters(course.course_dir()))
     raise UnknownExerciseError(
@@ -50,7 +52,7 @@ def find(id: str) -> Exercise:
     )
 
 
-Scene = Callable[[Any, dict[str, Any]], object]  # of the lab, and of the learner's own values
+Scene = Callable[["Lab", dict[str, Any]], object]  # of the lab, and of the learner's own values
 
 
 def sets_scene(exercise: str) -> Callable[[Scene], Scene]:
@@ -65,13 +67,12 @@ def sets_scene(exercise: str) -> Callable[[Scene], Scene]:
 
 def scene_of(id: str) -> Scene:
     """What sets the scene of an exercise. Raises UnknownExerciseError."""
-    if find(id).scene:
-        for chapter in course.chapters(course.course_dir()):
-            if chapter.number == id.partition(".")[0]:
-                for act in vars(load(chapter.path / "scenes.py")).values():
-                    if getattr(act, "scene", None) == id and callable(act):
-                        found: Scene = act
-                        return found
+    chapter = _chapter_of(id) if find(id).scene else None
+    acts = vars(load(chapter / "scenes.py")).values() if chapter else ()
+    for act in acts:
+        if getattr(act, "scene", None) == id:
+            found: Scene = act
+            return found
     raise UnknownExerciseError(
         f"The exercise {id} has no scene.",
         exercise=id,
@@ -83,16 +84,23 @@ def scene_of(id: str) -> Scene:
 def solution_of(id: str) -> str:
     """The solution's code, from the chapter's `exercises.py`. Raises UnknownExerciseError."""
     find(id)
-    for chapter in course.chapters(course.course_dir()):
-        for exercise in course.exercises_of(chapter.path) if id.startswith(chapter.number) else ():
-            if exercise.id == id:
-                return exercise.solution
+    chapter = _chapter_of(id)
+    for exercise in course.exercises_of(chapter) if chapter else ():
+        if exercise.id == id:
+            return exercise.solution
     raise UnknownExerciseError(
         f"The exercise {id!r} has checks and no text.",
         exercise=id,
         seen="no such cell in exercises.py",
         do="add it to the chapter",
     )
+
+
+def _chapter_of(id: str) -> Path | None:
+    """The folder of the chapter with whose number an exercise's begins."""
+    number = id.partition(".")[0]
+    chapters = course.chapters(course.course_dir())
+    return next((one.path for one in chapters if one.number == number), None)
 
 
 @functools.cache

@@ -47,7 +47,7 @@ def on_host(line: str, cell: str) -> None:
         if NOT_SET in err.seen:
             there = sorted({one.name for one in _session(engine, all=False)})
             err.do = "a container that runs has its number under its name; these do: " + (
-                ", ".join(f"${re.sub(r'[^a-zA-Z0-9]', '_', name)}" for name in there) or "none"
+                ", ".join(f"${_variable(name)}" for name in there) or "none"
             )
         raise
 
@@ -175,11 +175,16 @@ def _container(engine: Engine, name: str) -> Container:
     )
 
 
+def _variable(name: str) -> str:
+    """What stands for a container in a cell."""
+    return re.sub(r"\W", "_", name)
+
+
 def _pids(engine: Engine, wanted: set[str]) -> dict[str, str]:
     """The host's numbers of the containers whose names a cell has."""
     found: dict[str, str] = {}
     for one in _session(engine, all=False) if wanted else ():
-        variable = re.sub(r"\W", "_", one.name)
+        variable = _variable(one.name)
         if variable in wanted and variable not in found:
             found[variable] = str(one.pid)
     if ENGINE in wanted and ENGINE not in found:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))  # as pytest does for the tests
 
 from lab_server import CHECKOUT, lab_server
 from notebook_page import WIDTH, NotebookPage, browser_page

@@ -16,7 +16,6 @@ from through import ask, docker, does, foreign
 from labkit.engine import Endpoint, Engine
 from labkit.errors import LabError
 from labkit.images import needed_images
-from labkit.inspect import Image
 from labkit.lab import Lab
 from labkit.waiting import wait_until
 
@@ -120,7 +119,8 @@ def builds(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM labkit/base\nRUN echo built >/note\n")
     does(lab, "build", "--quiet", "--tag", "mine", str(tmp_path))
     assert does(lab, "run", "--rm", "mine", "cat", "/note") == "built"
-    assert isinstance(lab.image("mine"), Image)
+    said = does(lab, "image", "inspect", "--format", "{{.Id}}", "mine")
+    assert lab.image("mine").id == said
 
 
 def test_nothing_is_said_to_an_engine_that_cannot_show_who_it_is(

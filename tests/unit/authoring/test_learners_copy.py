@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,13 @@ def test_all_is_laid_out_without_outputs(built: Path, work: Path) -> None:
     assert "the answer" in (built / ONE).read_text()
     assert (work / ".gitignore").read_text() == "*\n"
     assert lay_out(built, work) == Laid()
+
+
+def test_a_folder_of_somebodys_own_keeps_its_gitignore(built: Path, work: Path) -> None:
+    work.mkdir()
+    (work / ".gitignore").write_text("build/\n")
+    lay_out(built, work)
+    assert (work / ".gitignore").read_text() == "build/\n"
 
 
 def test_what_was_only_run_is_brought_up_to_date(built: Path, work: Path) -> None:
@@ -175,20 +183,18 @@ def test_a_folder_that_cannot_be_written(built: Path, where: str) -> None:
     assert "labkit course open DIR" in str(caught.value)
 
 
-def test_a_full_disk_loses_nothing(
-    built: Path, work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_the_kernel_cuts_off_loses_nothing(built: Path, work: Path) -> None:
+    """As on a full disk, or beyond a quota: the file is begun and cannot be ended."""
     lay_out(built, work)
     before = code_of(work / ONE)
     save(notebook("new"), built / ONE)
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", full)
-        with pytest.raises(CourseError, match="No space left"):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # bytes; Python ignores the signal
+    try:
+        with pytest.raises(CourseError, match="File too large"):
             lay_out(built, work)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert code_of(work / ONE) == before
     assert lay_out(built, work) == Laid(updated=[ONE])
 
