@@ -22,7 +22,7 @@ import pytest
 from other import OtherEngine
 from owners import IDLE, ended, environ_of, remains, start_owner
 from plain_user import PYTHON, USER
-from through import answers, ask, dial, docker, does, foreign, place, say
+from through import answers, ask, dial, docker, does, foreign, place, say, tags
 
 from labkit import labels
 from labkit.engine import Engine
@@ -120,18 +120,18 @@ def test_a_name_that_was_lent_when_its_helper_was_killed(
     environ = {**environ_of(engine.endpoint), "LABKIT_HOME": str(tmp_path)}
     owner = start_owner(TAGS, environ, mine)
 
-    def tags() -> set[str]:
-        return {tag for one in client.images.list() for tag in one.tags if mine in tag}
+    def ours() -> set[str]:
+        return {tag for tag in tags(engine) if mine in tag}
 
     try:
         assert owner.stdout is not None
         lab, keeper, path = owner.stdout.readline().split()
         left = {f"{mine}-theirs:latest", f"labkit-{lab}/{mine}:latest"}
-        assert tags() == left
+        assert ours() == left
         with socket.socket(socket.AF_UNIX) as build:
             build.connect(path)
             build.sendall(b"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\nxxx")
-            wait_until(lambda: f"{mine}:latest" in tags(), timeout=60, what="the name")
+            wait_until(lambda: f"{mine}:latest" in ours(), timeout=60, what="the name")
             if killed != "helper":
                 psutil.Process(owner.pid).suspend()  # or it would start another
                 wait_until(lambda: are_stopped(owner.pid), timeout=60, what="its stop")
@@ -146,12 +146,12 @@ def test_a_name_that_was_lent_when_its_helper_was_killed(
                            check=True)  # fmt: skip
         if killed == "all and cleaned":
             subprocess.run([sys.executable, "-m", "labkit", "clean"], env=environ, check=True)
-        wait_until(lambda: tags() == left, timeout=60, what="its end", saw=tags)
+        wait_until(lambda: ours() == left, timeout=60, what="its end", saw=ours)
     finally:
         owner.kill()
         owner.communicate()
         client.images.remove(f"{mine}-theirs")
-    wait_until(lambda: not tags(), timeout=60, what="the end of all its names", saw=tags)
+    wait_until(lambda: not ours(), timeout=60, what="the end of all its names", saw=ours)
 
 
 def are_stopped(pid: int) -> bool:
@@ -257,7 +257,7 @@ def test_archives_that_cannot_be_read_are_refused(engine: Engine, lab: Lab, tmp_
     assert done.returncode
     assert "zstd -d" in done.stderr
     assert "zstd -d" in ask(lab, "POST", "/images/load", large.read_bytes(), headers=TAR).text
-    assert not [tag for one in engine.client.images.list() for tag in one.tags if name in tag]
+    assert not [tag for tag in tags(engine) if name in tag]
 
 
 def test_who_goes_in_the_midst_of_a_build_leaves_no_name(engine: Engine, lab: Lab) -> None:
@@ -266,7 +266,7 @@ def test_who_goes_in_the_midst_of_a_build_leaves_no_name(engine: Engine, lab: La
     head = b"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"
 
     def lent() -> bool:
-        return any(f"{name}:latest" in one.tags for one in engine.client.images.list())
+        return f"{name}:latest" in tags(engine)
 
     with dial(lab) as line:
         line.sendall(head + b"x" * 99)

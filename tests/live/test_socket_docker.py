@@ -22,7 +22,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from through import TIMEOUT, docker, does, place
+from through import TIMEOUT, docker, does, place, tags
 
 from labkit import Lab
 from labkit.engine import Engine
@@ -243,8 +243,8 @@ def test_a_load_of_what_is_compressed(lab: Lab, tmp_path: Path, kind: str) -> No
     does(lab, "rmi", name)
     file.write_bytes(PACKED[kind](file.read_bytes()))
     assert f"Loaded image: {name}" in does(lab, "load", "--input", str(file))
-    tags = [tag for one in lab.engine.client.images.list() for tag in one.tags if name in tag]
-    assert tags == [f"labkit-{lab.id}/{name}:latest"]
+    found = [tag for tag in tags(lab.engine) if name in tag]
+    assert found == [f"labkit-{lab.id}/{name}:latest"]
 
 
 @pytest.mark.parametrize("kind", ["buildx", "classic"])

@@ -27,6 +27,11 @@ def place(lab: Lab) -> Path:
     return Path(lab.environ()["DOCKER_HOST"].removeprefix("unix://"))
 
 
+def tags(engine: Engine) -> set[str]:
+    """The names of all images, in one request: the SDK's list asks for each, and one may be gone."""
+    return {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
+
+
 def docker(lab: Lab, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """The command line, as a learner has it in a notebook of this lab."""
     return subprocess.run(
