@@ -38,13 +38,14 @@ CONTROLS = (
     *("system/memory.min", "system/memory.max", "system/cpu.max", "system/pids.max"),
 )
 DOCKERS_MOUNTS = ("/var/lib/docker/", "/run/docker/", "/var/run/docker/")
-SHIM, PROXY, RUNC = "/usr/bin/containerd-shim-runc-v2", "/usr/sbin/docker-proxy", "/usr/sbin/runc"
+SHIM, PROXY = "/usr/bin/containerd-shim-runc-v2", "/usr/sbin/docker-proxy"
+RUNTIMES = "/usr/bin/crun", "/usr/sbin/runc"
 CONTAINERD = "/usr/bin/containerd"
 SOCKETS = ("/run/docker.sock", "/run/docker/containerd/containerd.sock")
 KERNEL_THREAD = 0x200000  # PF_KTHREAD, which no program can set
 LOOKS, PAUSE = 5, 0.2  # what an engine starts for a moment is gone by then; seconds
 EXECUTABLE_KINDS = ("[vdso]", "[vsyscall]", "[uprobes]")
-CGROUP_DEVICE = 15  # runc's, for each container: bpf(2)
+CGROUP_DEVICE = 15  # a runtime's, for each container: bpf(2)
 BPF = {"x86_64": 321, "aarch64": 280}
 NEXT_ID, FD_BY_ID, INFO = 11, 13, 15
 
@@ -185,7 +186,7 @@ def mounts() -> None:
 
 
 def bpf_programs() -> None:
-    """Programs in the kernel that are not runc's: some can change what a process reads."""
+    """Programs in the kernel that are not a runtime's: some can change what a process reads."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -374,7 +375,7 @@ class Processes:
         of_shim = any(is_shim(a) for a in above)
         if one.namespace != self.all[1].namespace:
             return "" if of_engine or of_shim else "of no container"
-        if is_shim(one) or (of_engine and (one.runs(PROXY) or one.runs(RUNC))):
+        if is_shim(one) or (of_engine and any(one.runs(path) for path in (PROXY, *RUNTIMES))):
             code = one.strange_code()
             return f"runs strange code: {code}" if code else one.traced().removeprefix("no")
         return "in the guest's own namespaces, of no container"

@@ -33,7 +33,7 @@ import os
 os.sync()
 with open("/proc/sys/vm/drop_caches", "w") as caches:
     caches.write("3")
-for name in ("sbin/runc", "bin/containerd-shim-runc-v2", "sbin/xtables-legacy-multi"):
+for name in ("bin/crun", "bin/containerd-shim-runc-v2", "sbin/xtables-legacy-multi"):
     with open("/usr/" + name, "rb") as program:
         program.read()
 os.sync()
