@@ -1,5 +1,10 @@
 """Attempts at the exercises of chapter 01, and what their checks must say."""
 
+import os
+import re
+import subprocess
+from typing import Any
+
 from labkit import Container, Lab, answer, variant
 from labkit.authoring.attempts import right, wrong
 from labkit.inspect import read_process
@@ -102,78 +107,6 @@ def of_an_earlier_start(lab: Lab) -> None:
     answer("01.1", pid=process.pid, parent=parent)
 
 
-WEIGHT = "a process of heavy has it in memory of its own"
-NO_MORE = "and the control group has not much more"
-
-
-def _python(lab: Lab, statement: str) -> None:
-    program = f"import time; {statement}; print('ready', flush=True); time.sleep(1e6)"
-    lab.run("toolbox", ["python3", "-c", program], name="heavy").wait_log("ready", timeout=60)
-
-
-@right("01.2")
-def in_shared_memory(lab: Lab) -> None:
-    size = variant("01.2").mebibytes
-    _python(lab, f"import mmap; m = mmap.mmap(-1, {size} << 20); m.write(b'x' * ({size} << 20))")
-
-
-@right("01.2")
-def in_many_pieces(lab: Lab) -> None:
-    _python(
-        lab, f"held = [bytes([n % 255 + 1]) * 2**20 for n in range({variant('01.2').mebibytes})]"
-    )
-
-
-@right("01.2")
-def beside_files_that_were_read(lab: Lab) -> None:
-    """The page cache is no weight of the program's."""
-    wrote = "open('/file', 'wb').write(bytes(40 << 20)); open('/file', 'rb').read()"
-    _python(lab, f"{wrote}; held = b'x' * ({variant('01.2').mebibytes} * 2**20)")
-
-
-@wrong("01.2", fails=WEIGHT, hint="2**20")
-def megabytes(lab: Lab) -> None:
-    _python(lab, f"held = b'x' * ({variant('01.2').mebibytes} * 10**6)")
-
-
-@wrong("01.2", fails=WEIGHT, hint="written to it")
-def asked_for_and_never_written_to(lab: Lab) -> None:
-    _python(lab, f"import mmap; held = mmap.mmap(-1, {variant('01.2').mebibytes} * 2**20)")
-
-
-@wrong("01.2", fails=WEIGHT, hint="written to it")
-def a_limit_is_not_a_weight(lab: Lab) -> None:
-    lab.run("base", name="heavy", memory=f"{variant('01.2').mebibytes}m")
-
-
-@wrong("01.2", fails=NO_MORE, hint="more than is asked for")
-def far_too_much(lab: Lab) -> None:
-    _python(lab, f"held = b'x' * ({variant('01.2').mebibytes + 40} * 2**20)")
-
-
-@wrong("01.2", fails=WEIGHT, hint="files do not")
-def in_a_file_in_memory(lab: Lab) -> None:
-    size = variant("01.2").mebibytes
-    line = f"dd if=/dev/zero of=/held/file bs=1M count={size}; echo ready; sleep 1000000"
-    command, tmpfs = ["sh", "-c", line], {"/held": "size=300m"}
-    lab.run("base", command, name="heavy", tmpfs=tmpfs).wait_log("ready", timeout=60)
-
-
-@wrong("01.2", fails=WEIGHT, hint="files do not")
-def mapped_from_a_file(lab: Lab) -> None:
-    size = variant("01.2").mebibytes
-    wrote = f"f = open('/file', 'w+b'); [f.write(bytes(1 << 20)) for _ in range({size})]; f.flush()"
-    mapped = f"m = mmap.mmap(f.fileno(), {size} << 20); sum(m[::4096])"
-    _python(lab, f"import mmap; {wrote}; {mapped}")
-
-
-@wrong("01.2", fails=[WEIGHT, NO_MORE], hint="lasts")
-def held_for_a_moment(lab: Lab) -> None:
-    hold = f"held = b'x' * ({variant('01.2').mebibytes} * 2**20)"
-    program = f"import time; {hold}; print('ready', flush=True); time.sleep(1)"
-    lab.run("toolbox", ["python3", "-c", program], name="heavy").wait_log("ready", timeout=60)
-
-
 YOURS, TERM = "it handles your signal", "it handles TERM"
 PROGRAM = """
 import signal, time
@@ -186,46 +119,46 @@ while True:
 """
 
 
-@right("01.3")
+@right("01.2")
 def in_python(lab: Lab) -> None:
-    code = PROGRAM.format(variant("01.3").signal, "")
+    code = PROGRAM.format(variant("01.2").signal, "")
     lab.run("toolbox", ["python3", "-c", code], name="hears").wait_log("ready", timeout=60)
 
 
-@right("01.3")
+@right("01.2")
 def a_handler_that_does_nothing_much(lab: Lab) -> None:
     _shell(
-        lab, f"trap : {variant('01.3').signal} TERM; echo ready; while :; do sleep 99 & wait; done"
+        lab, f"trap : {variant('01.2').signal} TERM; echo ready; while :; do sleep 99 & wait; done"
     )
 
 
-@right("01.3")
+@right("01.2")
 def heard_by_another_thread(lab: Lab) -> None:
     listen = (
         "import threading\n"
         "threading.Thread(target=lambda: time.sleep(1e6), daemon=True).start()\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))"
     )
-    code = PROGRAM.format(variant("01.3").signal, listen)
+    code = PROGRAM.format(variant("01.2").signal, listen)
     lab.run("toolbox", ["python3", "-c", code], name="hears").wait_log("ready", timeout=60)
 
 
-@wrong("01.3", fails=[YOURS, TERM], hint="run on")
+@wrong("01.2", fails=[YOURS, TERM], hint="run on")
 def paused_and_deaf(lab: Lab) -> None:
     in_python(lab)
     lab.container("hears").pause()
 
 
-@wrong("01.3", fails=[YOURS, TERM], hint="no `init`")
+@wrong("01.2", fails=[YOURS, TERM], hint="no `init`")
 def behind_an_init(lab: Lab) -> None:
-    script = f"trap : {variant('01.3').signal} TERM; echo ready; while :; do sleep 99 & wait; done"
+    script = f"trap : {variant('01.2').signal} TERM; echo ready; while :; do sleep 99 & wait; done"
     lab.run("base", ["sh", "-c", script], name="hears", init=True).wait_log("ready")
 
 
-@wrong("01.3", fails=[YOURS, TERM], hint="let it through")
+@wrong("01.2", fails=[YOURS, TERM], hint="let it through")
 def handled_and_blocked(lab: Lab) -> None:
     block = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))"
-    code = PROGRAM.format(variant("01.3").signal, block)
+    code = PROGRAM.format(variant("01.2").signal, block)
     lab.run("toolbox", ["python3", "-c", code], name="hears").wait_log("ready", timeout=60)
 
 
@@ -233,31 +166,31 @@ def _shell(lab: Lab, script: str) -> None:
     lab.run("base", ["sh", "-c", script], name="hears").wait_log("ready")
 
 
-@wrong("01.3", fails="it handles your signal")
+@wrong("01.2", fails="it handles your signal")
 def a_child_hears_instead(lab: Lab) -> None:
-    traps = f"trap 'echo heard' {variant('01.3').signal}; echo ready; sleep 1000 & wait"
+    traps = f"trap 'echo heard' {variant('01.2').signal}; echo ready; sleep 1000 & wait"
     _shell(lab, f'trap "exit 0" TERM; sh -c "{traps}" & wait')
 
 
-@wrong("01.3", fails="it handles your signal")
+@wrong("01.2", fails="it handles your signal")
 def told_to_ignore(lab: Lab) -> None:
-    traps = f"trap '' {variant('01.3').signal}; trap 'exit 0' TERM"
+    traps = f"trap '' {variant('01.2').signal}; trap 'exit 0' TERM"
     _shell(lab, f"{traps}; echo ready; sleep 1000000 & wait")
 
 
-@wrong("01.3", fails=[YOURS, TERM])
+@wrong("01.2", fails=[YOURS, TERM])
 def it_becomes_another_program(lab: Lab) -> None:
-    traps = f"trap 'echo heard' {variant('01.3').signal}; trap 'exit 0' TERM"
+    traps = f"trap 'echo heard' {variant('01.2').signal}; trap 'exit 0' TERM"
     _shell(lab, f"{traps}; echo ready; exec sleep 1000000")
 
 
-@wrong("01.3", fails="it handles TERM")
+@wrong("01.2", fails="it handles TERM")
 def deaf_to_the_polite_request(lab: Lab) -> None:
-    _shell(lab, f"trap 'echo heard' {variant('01.3').signal}; echo ready; sleep 1000000 & wait")
+    _shell(lab, f"trap 'echo heard' {variant('01.2').signal}; echo ready; sleep 1000000 & wait")
 
 
 def _asleep(lab: Lab) -> Container:
-    script = f"sleep {variant('01.4').seconds} & echo ready; wait"
+    script = f"sleep {variant('01.3').seconds} & echo ready; wait"
     asleep = lab.run("base", ["sh", "-c", script], name="asleep")
     asleep.wait_log("ready")
     return asleep
@@ -266,34 +199,34 @@ def _asleep(lab: Lab) -> Container:
 STOPPED = "the kernel says that its first process is stopped"
 
 
-@right("01.4")
+@right("01.3")
 def by_another_name_and_image(lab: Lab) -> None:
-    line = f"busybox sleep {variant('01.4').seconds} & echo ready; wait"
+    line = f"busybox sleep {variant('01.3').seconds} & echo ready; wait"
     asleep = lab.run("base", ["sh", "-c", line], name="asleep")
     asleep.wait_log("ready")
     lab.engine.host.kill(asleep.pid, signal="STOP")
 
 
-@right("01.4")
+@right("01.3")
 def the_second_by_exec(lab: Lab) -> None:
     asleep = lab.run("toolbox", "sleep 1000", name="asleep")
-    asleep.docker.exec_run(["/bin/sleep", str(variant("01.4").seconds)], detach=True)
+    asleep.docker.exec_run(["/bin/sleep", str(variant("01.3").seconds)], detach=True)
     asleep.wait_until(lambda: len(asleep.processes()) == 2, what="the second program")
     lab.engine.host.kill(asleep.pid, signal="STOP")
 
 
-@wrong("01.4", fails="your second program goes on", hint="in the background")
+@wrong("01.3", fails="your second program goes on", hint="in the background")
 def another_program_called_sleep(lab: Lab) -> None:
     code = "import os, sys; os.execv('/bin/sh', ['sleep', sys.argv[1]])"
-    busy = f"echo 'while :; do read -t 9 x </dev/zero; done' >/{variant('01.4').seconds}"
-    line = f'{busy}; python3 -c "{code}" /{variant("01.4").seconds} & echo ready; wait'
+    busy = f"echo 'while :; do read -t 9 x </dev/zero; done' >/{variant('01.3').seconds}"
+    line = f'{busy}; python3 -c "{code}" /{variant("01.3").seconds} & echo ready; wait'
     asleep = lab.run("toolbox", ["sh", "-c", line], name="asleep")
     asleep.wait_log("ready", timeout=60)
     lab.engine.host.kill(asleep.pid, signal="STOP")
 
 
 @wrong(
-    "01.4",
+    "01.3",
     fails=["the engine says that asleep is running", STOPPED, "your second program goes on"],
     hint="tell the process",
 )
@@ -301,13 +234,13 @@ def paused_by_the_engine(lab: Lab) -> None:
     _asleep(lab).pause()
 
 
-@wrong("01.4", fails="the kernel says that its first process is stopped")
+@wrong("01.3", fails="the kernel says that its first process is stopped")
 def sent_from_inside(lab: Lab) -> None:
     _asleep(lab).exec("kill -s STOP 1")
 
 
 @wrong(
-    "01.4",
+    "01.3",
     fails=["the engine says that asleep is running", STOPPED, "your second program goes on"],
     hint="KILL ends it",
 )
@@ -315,13 +248,110 @@ def killed(lab: Lab) -> None:
     _asleep(lab).kill()
 
 
-@wrong("01.4", fails="your second program goes on")
+@wrong("01.3", fails="your second program goes on")
 def all_of_them_stopped(lab: Lab) -> None:
     for process in _asleep(lab).processes():
         lab.engine.host.kill(process.pid, signal="STOP")
 
 
-@wrong("01.4", fails="your second program goes on")
+@wrong("01.3", fails="your second program goes on")
 def nobody_beside_it(lab: Lab) -> None:
     asleep = lab.run("base", "sleep 1000", name="asleep")
     lab.engine.host.kill(asleep.pid, signal="STOP")
+
+
+QUICK = "a stop took under a second, without a KILL"
+OWN_CODE = "the program ended with its own exit code"
+THE_PROGRAM = "your program runs in it"
+
+
+def _signal() -> str:
+    """The one that the program waits for."""
+    return str(re.search(r"' (\w+);", variant("01.4").program)[1])  # type: ignore[index]
+
+
+def _slow(lab: Lab, command: list[str], **options: Any) -> Container:
+    lab.container("slow").remove()
+    slow = lab.run("base", command, name="slow", **options)
+    slow.wait_log("ready")
+    return slow
+
+
+@right("01.4")
+def behind_an_init_that_passes_it_on(lab: Lab) -> None:
+    command = ["sh", "-c", variant("01.4").program]
+    _slow(lab, command, init=True, stop_signal=f"SIG{_signal()}").restart(timeout=2)
+
+
+@right("01.4")
+def a_shell_that_translates(lab: Lab) -> None:
+    script = f"trap 'kill -s {_signal()} $!' TERM; sh -c \"$0\" & wait; wait $!; exit $?"
+    slow = _slow(lab, ["sh", "-c", script, variant("01.4").program])
+    slow.stop(timeout=2)
+    slow.start()
+
+
+@right("01.4")
+def by_the_command_line(lab: Lab) -> None:
+    for line in (
+        ["rm", "-f", "slow"],
+        ["run", "-d", "--name", "slow", "--stop-signal", _signal(), "labkit/base", "sh", "-c",
+         variant("01.4").program],
+    ):  # fmt: skip
+        _docker(lab, *line)
+    lab.container("slow").wait_log("ready")
+    _docker(lab, "restart", "slow")
+
+
+def _docker(lab: Lab, *argv: str) -> None:
+    """As in a terminal."""
+    subprocess.run(
+        ["docker", *argv], env={**os.environ, **lab.environ()}, check=True, capture_output=True
+    )
+
+
+@wrong("01.4", fails=[QUICK, OWN_CODE], hint="docker restart")
+def nothing_was_done(lab: Lab) -> None:
+    pass
+
+
+@wrong("01.4", fails=[QUICK, OWN_CODE], hint="9 is KILL")
+def stopped_without_patience(lab: Lab) -> None:
+    lab.container("slow").restart(timeout=0)
+
+
+@wrong("01.4", fails=[QUICK, OWN_CODE], hint="9 is KILL")
+def told_by_kill(lab: Lab) -> None:
+    _slow(lab, ["sh", "-c", variant("01.4").program], stop_signal="KILL").restart(timeout=1)
+
+
+@wrong("01.4", fails=[QUICK, OWN_CODE], hint="first process")
+def the_right_signal_to_the_shell_in_front(lab: Lab) -> None:
+    command = ["sh", "-c", 'sh -c "$0"; echo over', variant("01.4").program]
+    _slow(lab, command, stop_signal=_signal()).restart(timeout=1)
+
+
+@wrong("01.4", fails=OWN_CODE, hint="one that it waits for")
+def an_init_and_the_usual_signal(lab: Lab) -> None:
+    _slow(lab, ["sh", "-c", variant("01.4").program], init=True).restart(timeout=2)
+
+
+@wrong("01.4", fails=QUICK, hint="the engine that asks")
+def told_by_somebody_else(lab: Lab) -> None:
+    slow = _slow(lab, ["sh", "-c", variant("01.4").program])
+    lab.engine.host.kill(slow.pid, signal=_signal())
+    slow.wait_exit()
+    slow.start()
+
+
+@wrong("01.4", fails=[QUICK, OWN_CODE, THE_PROGRAM], hint="docker start")
+def left_as_it_was_stopped(lab: Lab) -> None:
+    command = ["sh", "-c", variant("01.4").program]
+    _slow(lab, command, stop_signal=_signal()).stop(timeout=2)
+
+
+@wrong("01.4", fails=THE_PROGRAM, hint="as it is")
+def another_program(lab: Lab) -> None:
+    code = re.search(r"exit (\d+)", variant("01.4").program)[1]  # type: ignore[index]
+    line = f"trap 'exit {code}' TERM; echo ready; sleep 1000 & wait"
+    _slow(lab, ["sh", "-c", line]).restart(timeout=2)

@@ -7,7 +7,7 @@ import re
 from itertools import permutations
 from typing import Any
 
-from labkit.checks import Evidence, Exercise, Finding, show_size
+from labkit.checks import Evidence, Exercise, Finding
 from labkit.inspect import (
     ConditionKind,
     Container,
@@ -17,11 +17,10 @@ from labkit.inspect import (
     read_signals,
 )
 
-MIB = 1 << 20
 SLEEPERS = ("sleep", "busybox", "coreutils")  # the programs that are called sleep
-OVERHEAD = 16 * MIB  # what an interpreter may take beside the memory that was asked for
 # Linux's numbers (signal(7), x86 and ARM): the learner's own system may have others.
 SIGNALS = {"HUP": 1, "USR1": 10, "USR2": 12, "TERM": 15}
+KILL = 9
 
 
 def _three_sleeps(draw: random.Random) -> dict[str, Any]:
@@ -108,53 +107,8 @@ def _(see: Evidence) -> Finding:
     )
 
 
-heavy = Exercise(
-    "01.2",
-    "The program's weight",
-    containers=["heavy"],
-    hints=[
-        "The chapter has a program of 40 MB, in the section on what a container costs.",
-        '`"x" * n` writes n bytes. The image `toolbox` has `python3`; one MiB is `2**20` bytes. '
-        "Let the program say when it is ready, and wait for that with `wait_log`.",
-    ],
-    # Further apart than what is forgiven: one program does not fit two learners. And so large that
-    # who takes MB for MiB misses by more than an interpreter weighs.
-    vary=lambda draw: {"mebibytes": draw.choice([137, 157, 177, 197])},
-    lasts=3.0,
-)
-
-
-@heavy.criterion("a process of heavy has it in memory of its own", points=2)
-def _(see: Evidence) -> Finding:
-    heavy = see.container("heavy")
-    held = max((p.own_bytes or 0 for p in heavy.processes()), default=0)
-    charged, wanted = heavy.cgroup().program_memory(), see.variant["mebibytes"] * MIB
-    return Finding(
-        passed=held >= wanted and charged >= wanted,
-        expected=f"a process with at least {show_size(wanted)}",
-        observed=f"the largest has {show_size(held)}"
-        + (f", of which its group pays for {show_size(charged)}" if charged < held else ""),
-        hint="one MiB is 2**20 bytes, and not a million"
-        if held >= wanted * 0.95
-        else "memory counts when something is written to it, and files do not: let one program "
-        "hold the bytes in a variable. Was it not ready yet? Then check again",
-    )
-
-
-@heavy.criterion("and the control group has not much more", guard=True)
-def _(see: Evidence) -> Finding:
-    held = see.container("heavy").cgroup().program_memory()
-    wanted = see.variant["mebibytes"] * MIB
-    return Finding(
-        passed=held <= wanted + OVERHEAD,
-        expected=f"at most {show_size(wanted + OVERHEAD)} of its programs'",
-        observed=show_size(held),
-        hint=f"that is more than is asked for: {show_size(wanted)}, and files in memory weigh too",
-    )
-
-
 hears = Exercise(
-    "01.3",
+    "01.2",
     "A first process that hears",
     containers=["hears"],
     hints=[
@@ -204,7 +158,7 @@ def _(see: Evidence) -> Finding:
 
 
 asleep = Exercise(
-    "01.4",
+    "01.3",
     "The engine believes, the kernel knows",
     containers=["asleep"],
     hints=[
@@ -258,4 +212,86 @@ def _(see: Evidence) -> Finding:
         hint="only the first process is to be stopped: signal `asleep.pid` alone"
         if found
         else 'start it in the background: `sh -c "sleep ... & wait"`, with your own number',
+    )
+
+
+def _saves(draw: random.Random) -> dict[str, Any]:
+    """A program that saves its work when it is told to by a signal, and its exit code."""
+    signal, code = draw.choice(["HUP", "USR1", "USR2"]), draw.randrange(20, 60)
+    line = f"trap 'echo saved; exit {code}' {signal}; echo ready; while :; do sleep 1 & wait; done"
+    return {"program": line, "_code": code}
+
+
+slow = Exercise(
+    "01.4",
+    "Ten seconds, each time",
+    containers=["slow"],
+    hints=[
+        "Two things are wrong. Who gets the signal that `docker stop` sends, and which one is it? "
+        "`docker top slow` shows the processes, and the program's text what it waits for.",
+        "In between stands a shell that was asked to do something afterwards: it stays the first "
+        "process, and tells nobody. Let the program be the first process itself.",
+        "`docker stop` sends TERM, unless the container was made to be told otherwise: look for "
+        "*signal* in `docker run --help`. (In `lab.run` the option has an underscore.)",
+        '`lab.run("base", ["sh", "-c", variant("01.4").program], name="slow", stop_signal=...)`, '
+        "with the signal that your program has a trap for; then `docker restart slow`.",
+    ],
+    vary=_saves,
+    scene=True,
+)
+NO_ENDING = (
+    "stop it, and start it again: `docker restart slow`. The engine remembers only the latest "
+    "hundreds of things that it did: check soon after"
+)
+
+
+@slow.criterion("a stop took under a second, without a KILL", points=2)
+def _(see: Evidence) -> Finding:
+    slow = see.container("slow")
+    _ = slow.pid  # it must run
+    ending, expected = slow.last_ending(), "one signal, and the end within a second"
+    if ending is None:
+        return Finding(
+            passed=False,
+            expected=expected,
+            observed="this one was not stopped and started again, as far as the engine remembers",
+            hint=NO_ENDING,
+        )
+    sent = ", then ".join(map(str, ending.signals)) or "none"
+    killed = KILL in ending.signals
+    return Finding(
+        passed=len(ending.signals) == 1 and not killed and ending.seconds < 1,
+        expected=expected,
+        observed=f"the engine sent signal {sent}; it took {ending.seconds:.1f} s",
+        hint="9 is KILL: it is sent when nobody heard the first signal, or in its place. Does the "
+        "first process handle that one? `grep SigCgt /proc/$slow/status` on the host"
+        if killed
+        else "it must be the engine that asks it to end: `docker restart slow`",
+    )
+
+
+@slow.criterion("the program ended with its own exit code")
+def _(see: Evidence) -> Finding:
+    slow, code = see.container("slow"), see.variant["_code"]
+    _ = slow.pid
+    if (ending := slow.last_ending()) is None:
+        return Finding(False, f"exit code {code}", "it has not ended yet", NO_ENDING)
+    how = {128 + KILL: "it was killed", 128 + SIGNALS["TERM"]: "TERM ended it"}
+    return Finding(
+        passed=ending.exit_code == code,
+        expected=f"exit code {code}, with which your program ends when it has saved its work",
+        observed=f"exit code {ending.exit_code}"
+        + (f": {how[ending.exit_code]}" if ending.exit_code in how else ""),
+        hint="the signal must reach the program, and be the one that it waits for: read its text",
+    )
+
+
+@slow.criterion("your program runs in it", guard=True)
+def _(see: Evidence) -> Finding:
+    processes = see.container("slow").processes()
+    return Finding(
+        passed=any(see.variant["program"] in process.cmdline for process in processes),
+        expected="a shell with the text of your program",
+        observed="; ".join(" ".join(p.cmdline) for p in processes),
+        hint='give it to a shell as it is: `["sh", "-c", variant("01.4").program]`',
     )

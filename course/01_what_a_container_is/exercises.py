@@ -16,8 +16,8 @@
 
 # %%
 import labkit
-from labkit import answer, check, hint, progress, reset, solution, variant
-from labkit.inspect import read_process
+from labkit import answer, check, hint, progress, reset, scene, solution, variant
+from labkit.inspect import read_process, read_signals
 
 lab = labkit.Lab()
 
@@ -48,71 +48,83 @@ answer("01.1", pid=pid, parent=read_process(lab.engine.host, crowd.pid).ppid)
 check("01.1")
 
 # %% [markdown]
-# ## 01.2 The program's weight
+# ## 01.2 A first process that hears
 #
-# Start a container named `heavy`, from any image, whose program holds
-# `variant("01.2").mebibytes` MiB of memory and keeps it. The kernel is asked twice: what the
-# largest process has for itself, and what the programs of its control group have together. Neither
-# counts files on a disk. Up to 16 MiB more are forgiven: a language's own machinery has a weight
-# too. It is looked at for some seconds.
+# Start a container named `hears` whose first process has a handler for two signals: for
+# `variant("01.2").signal`, and for TERM, so that it can be asked to end. What the handlers do is
+# up to you. You will not be asked to send the signals: the kernel knows which signals a process
+# handles, and which never reach it.
 
 # %%
 variant("01.2")
 
 # %% exercise="01.2"
 ### BEGIN SOLUTION
-size = variant("01.2").mebibytes
-hold = f"held = b'x' * ({size} * 2**20)"
-program = f"import time; {hold}; print('ready', flush=True); time.sleep(1e6)"
-heavy = lab.run("toolbox", ["python3", "-c", program], name="heavy")
-heavy.wait_log("ready")
-### END SOLUTION
-
-# %%
-check("01.2")
-
-# %% [markdown]
-# ## 01.3 A first process that hears
-#
-# Start a container named `hears` whose first process has a handler for two signals: for
-# `variant("01.3").signal`, and for TERM, so that it can be asked to end. What the handlers do is
-# up to you. You will not be asked to send the signals: the kernel knows which signals a process
-# handles, and which never reach it.
-
-# %%
-variant("01.3")
-
-# %% exercise="01.3"
-### BEGIN SOLUTION
-handlers = f"trap 'echo heard' {variant('01.3').signal}; trap 'exit 0' TERM"
+handlers = f"trap 'echo heard' {variant('01.2').signal}; trap 'exit 0' TERM"
 script = f"{handlers}; echo ready; while true; do sleep 1000 & wait; done"
 hears = lab.run("base", ["sh", "-c", script], name="hears")
 hears.wait_log("ready")
 ### END SOLUTION
 
 # %%
-check("01.3")
+check("01.2")
 
 # %% [markdown]
-# ## 01.4 The engine believes, the kernel knows
+# ## 01.3 The engine believes, the kernel knows
 #
 # Bring about a state that fools whoever looks only at the engine. Start a container named
 # `asleep` with two programs: a first process, and beside it `sleep` with the number of seconds in
-# `variant("01.4").seconds`. Then see to it that
+# `variant("01.3").seconds`. Then see to it that
 #
 # - the engine says that the container is running,
 # - the kernel says that its *first* process is stopped,
 # - and the other program goes on.
 
 # %%
+variant("01.3")
+
+# %% exercise="01.3"
+### BEGIN SOLUTION
+script = f"sleep {variant('01.3').seconds} & echo ready; wait"
+asleep = lab.run("base", ["sh", "-c", script], name="asleep")
+asleep.wait_log("ready")
+lab.engine.host.kill(asleep.pid, signal="STOP")
+### END SOLUTION
+
+# %%
+check("01.3")
+
+# %% [markdown]
+# ## 01.4 Ten seconds, each time
+#
+# A repair. `scene("01.4")` starts `slow`, with the program in `variant("01.4").program`. It is made
+# to be told when it must end: then it saves its work, and ends with an exit code of its own. But
+# whenever `slow` is stopped, ten seconds go by, and nothing is saved. Try it: `docker stop slow`.
+#
+# Find out why, and mend it. You may remove `slow` and make another in its place, with the same
+# program. Then stop it, and start it again (`docker restart slow` does both). When you check, it
+# must be running, and the last stop must have taken less than a second, without a KILL, and ended
+# with the program's own exit code. The engine remembers for some minutes how it went.
+
+# %%
+scene("01.4")
+
+# %%
 variant("01.4")
 
 # %% exercise="01.4"
 ### BEGIN SOLUTION
-script = f"sleep {variant('01.4').seconds} & echo ready; wait"
-asleep = lab.run("base", ["sh", "-c", script], name="asleep")
-asleep.wait_log("ready")
-lab.engine.host.kill(asleep.pid, signal="STOP")
+slow = lab.container("slow").start()  # in case it was stopped
+slow.wait_until(lambda: len(slow.processes()) > 2, what="its programs")
+front, program = sorted(slow.processes(), key=lambda process: process.inside_pid)[:2]
+told, known = (read_signals(lab.engine.host, one.pid).caught for one in (program, front))
+(signal,) = told - known
+
+slow.remove()
+command = ["sh", "-c", variant("01.4").program]  # no shell in front of it
+slow = lab.run("base", command, name="slow", stop_signal=str(signal))
+slow.wait_log("ready")
+slow.restart()
 ### END SOLUTION
 
 # %%

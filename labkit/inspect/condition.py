@@ -142,7 +142,16 @@ def _ended_with(state: Mapping[str, Any], owner: Mapping[str, Any]) -> bool:
 
 def ended_at(state: Mapping[str, Any]) -> float | None:
     """When it ended last, in seconds since 1970 by the engine's clock; None if it never did."""
-    text = str(state.get("FinishedAt") or "")
+    return _moment(state, "FinishedAt")
+
+
+def started_at(state: Mapping[str, Any]) -> float | None:
+    """When it was started last, likewise."""
+    return _moment(state, "StartedAt")
+
+
+def _moment(state: Mapping[str, Any], name: str) -> float | None:
+    text = str(state.get(name) or "")
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -10,7 +10,8 @@ from labkit import labels
 from labkit.errors import BadValueError, ContainerExitedError, LabError, NotFoundError
 from labkit.inspect.capabilities import read_capabilities
 from labkit.inspect.cgroup import Cgroup
-from labkit.inspect.condition import Condition, condition_of, ended_at
+from labkit.inspect.condition import Condition, condition_of, ended_at, started_at
+from labkit.inspect.ending import Ending, last_ending
 from labkit.inspect.idmaps import read_id_maps
 from labkit.inspect.mounts import MountTable, read_mounts
 from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
@@ -95,6 +96,17 @@ class Container:
             owner=self._owner_of_pids(seen),
             last_line=self._last_line(),
         )
+
+    def last_ending(self) -> Ending | None:
+        """How it ended before it was started last; None if it never did, or that is forgotten.
+
+        Shell: `docker events --since 1m --filter container=NAME`.
+        """
+        state = self.inspect()["State"]
+        end, start = ended_at(state), started_at(state)
+        if end is None or start is None or start < end:
+            return None
+        return last_ending(self._last_events(end, until=start), ended_at=end)
 
     def new_exec(self) -> NewExec:
         """What a new program in it gets. Shell: `docker exec NAME grep Cap /proc/self/status`."""
@@ -199,8 +211,11 @@ class Container:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def _last_events(self, end: float | None) -> list[Any]:
-        """What the engine did to it before its end; it remembers the last hundreds alone."""
+    def _last_events(self, end: float | None, *, until: float | None = None) -> list[Any]:
+        """What the engine did to it before its end, or up to a later moment that is past.
+
+        It remembers the last hundreds alone.
+        """
         if end is None:
             return []
         only = {"container": self.id, "type": "container"}
@@ -208,7 +223,10 @@ class Container:
             with self._doing("read the events of"):
                 return list(
                     self.engine.client.api.events(
-                        since=f"{end - EVENTS:.6f}", until=f"{end:.6f}", filters=only, decode=True
+                        since=f"{end - EVENTS:.6f}",
+                        until=f"{end if until is None else until:.6f}",
+                        filters=only,
+                        decode=True,
                     )
                 )
         except LabError:

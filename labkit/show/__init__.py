@@ -4,7 +4,7 @@
     show.process_tree(web)              the processes of a container among those of the host
     show.capability_grid(web, db)       which capabilities each has
     show.live(lab)                      both of the first two, as they change
-    show.lines(...), show.bars(...)     what was measured
+    show.lines(...), show.bars(...)     what was measured; also areas, bars_beside, squares
     show.explore(function, size=[...])  a function's result, under controls for its arguments
 
 matplotlib and ipywidgets are loaded when a picture is drawn or a control is made, not before.
@@ -16,12 +16,13 @@ from labkit.show.figure import Figure
 from labkit.show.forest import process_tree
 from labkit.show.live import Live, live
 from labkit.show.matrix import namespace_matrix
-from labkit.show.plots import bars, bars_beside, lines
+from labkit.show.plots import areas, bars, bars_beside, lines, squares
 
 __all__ = [
     "Explorer",
     "Figure",
     "Live",
+    "areas",
     "bars",
     "bars_beside",
     "capability_grid",
@@ -30,4 +31,5 @@ __all__ = [
     "live",
     "namespace_matrix",
     "process_tree",
+    "squares",
 ]

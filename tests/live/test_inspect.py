@@ -64,3 +64,22 @@ def test_one_that_has_ended_says_why(lab: Lab, evidence: Evidence) -> None:
     with pytest.raises(NotFoundError) as missing:
         _ = later.status
     assert (missing.value.kind, missing.value.name) == ("container", "over")
+
+
+def test_how_it_ended_before_it_was_started_again(lab: Lab, evidence: Evidence) -> None:
+    hears = "trap 'exit 23' TERM; echo ready; sleep 1000 & wait"
+    one = lab.run("base", ["sh", "-c", hears], name="stopped")
+    one.wait_log("ready")
+    assert one.last_ending() is None  # it has not ended yet
+    one.stop(timeout=5)
+    assert one.last_ending() is None  # it has not been started again
+    one.start()
+    ending = one.last_ending()
+    assert ending is not None
+    assert (ending.signals, ending.exit_code) == ((15,), 23)
+    assert ending.seconds < 1
+    assert evidence.container("stopped").last_ending() == ending
+    deaf = lab.run("base", "sleep 1000", name="deaf").restart(timeout=1).last_ending()
+    assert deaf is not None
+    assert (deaf.signals, deaf.exit_code) == ((15, 9), 137)
+    assert deaf.seconds >= 1

@@ -382,7 +382,7 @@ class Processes:
 
 
 def is_shim(one: Process) -> bool:
-    # Before runc has it enter its own mounts, a container's process may look like one.
+    # Before a runtime has it enter its own mounts, a container's process may look like one.
     return one.runs(SHIM) and one.namespace == os.readlink("/proc/1/ns/mnt")
 
 

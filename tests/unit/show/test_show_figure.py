@@ -15,7 +15,7 @@ from IPython.utils.capture import capture_output
 from PIL import Image
 
 from labkit.errors import BadValueError, MissingToolError
-from labkit.show import bars, bars_beside, lines
+from labkit.show import areas, bars, bars_beside, lines, squares
 from labkit.show.plots import number
 
 SERIES = {
@@ -58,6 +58,51 @@ def test_bars_beside_each_other_share_one_text() -> None:
     for bad in wrong:
         with pytest.raises(BadValueError):
             bars_beside(bad, units=["s", "MiB"][: len(bad)])
+
+
+def test_areas_as_text_say_what_each_has_by_itself() -> None:
+    parts = {"group": [(0, 0), (10, 3.0)], "shim": [(10, 25.0), (0, 0)]}
+    figure = areas(parts, x="running", y="MiB", title="Memory")
+    assert repr(figure).splitlines() == [
+        "Memory: MiB, each by itself",
+        "running  group  shim",
+        "-------  -----  ----",
+        "0        0      0",
+        "10       3      25",
+    ]
+    assert figure.png
+    with pytest.raises(BadValueError, match="same places"):
+        areas({**parts, "kernel": [(10, 1.0)]}, x="running", y="MiB", title="Memory")
+    with pytest.raises(BadValueError, match="nothing to plot"):
+        areas({}, x="running", y="MiB", title="Memory")
+
+
+def test_squares_have_their_areas() -> None:
+    figure = squares({"VM": 400.0, "container": 4.0, "nothing": 0.0}, unit="MiB", title="Memory")
+    assert repr(figure).splitlines()[2:] == [
+        "---------  ---",
+        "VM         400",
+        "container  4",
+        "nothing    0",
+    ]
+    with Image.open(BytesIO(figure.png)) as picture:
+        pixels = picture.convert("RGB")
+        sky = [n for n, colour in pixels.getcolors(1 << 24) or () if colour == (86, 180, 233)]
+        row = [pixels.getpixel((x, pixels.height // 3)) for x in range(pixels.width)]
+    # Of the big one alone this row has some; all of both are a hundredth more than it.
+    side = sum(colour == (86, 180, 233) for colour in row)
+    assert sky[0] == pytest.approx(side * side * 1.01, rel=0.03)
+    for none in ({}, {"VM": 0.0}):
+        with pytest.raises(BadValueError, match="nothing to draw"):
+            squares(none, unit="MiB", title="Memory")
+
+
+def test_bars_by_powers_of_ten() -> None:
+    figure = bars({"memory": 6000, "addresses": 61}, unit="", title="Fit", log=True)
+    assert repr(figure).splitlines()[-1] == "addresses  61"
+    assert figure.png
+    with pytest.raises(BadValueError, match="begins at one"):
+        bars({"memory": 0.5}, unit="", title="Fit", log=True)
 
 
 def test_bars_as_text() -> None:
