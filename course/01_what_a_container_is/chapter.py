@@ -420,7 +420,8 @@ reveal("01.f", len({one.wait_exit() for one in ended}), by="the engine")
 # seconds to stop, each time, is a deaf first process, and very often a shell in front of the real
 # program. It is stopped without having saved a thing.
 #
-# Your turn: the exercises are in [exercises/01_what_a_container_is.ipynb](../exercises/01_what_a_container_is.ipynb).
+# Your turn: the exercises are in
+# [exercises/01_what_a_container_is.ipynb](../exercises/01_what_a_container_is.ipynb).
 
 # %%
 lab.close()

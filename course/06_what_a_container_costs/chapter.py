@@ -122,11 +122,12 @@ labkit.show.bars_beside(steps, units=["ms", "ms"])
 
 # %% [markdown]
 # A start is a relay of programs. The engine writes a record and prepares a file tree; it plugs in a
-# network, if there is to be one; it starts a shim, which calls a *runtime* (`runc`, or `crun`), which
-# makes the first process. That one is not yet yours: it first sets up its own world (chapter 05
-# does by hand what it does), and then becomes your program; and each reports to the one before.
-# How the parts compare differs between machines. Chapter 07 follows the relay. For a server that runs for weeks all of
-# this is nothing; for a container that is made for one short command it is nearly everything.
+# network, if there is to be one; it starts a shim, which calls a *runtime* (`runc`, or `crun`), and
+# that makes the first process. It is not yet yours: it first sets up its own world (chapter 05 does
+# by hand what it does), and then becomes your program; and each reports to the one before. How the
+# parts compare differs between machines. Chapter 07 follows the relay. For a server that runs for
+# weeks all of this is nothing; for a container that is made for one short command it is nearly
+# everything.
 #
 # ## Memory
 #

@@ -219,7 +219,11 @@ RULES = (
         _other_than("paths of /proc and /sys unmasked", None),
         (f"{HOST}.MaskedPaths", f"{HOST}.ReadonlyPaths"),
     ),
-    Rule("security_options", _other_than("the runtime {}", None, "", "runc", "crun"), (f"{HOST}.Runtime",)),
+    Rule(
+        "security_options",
+        _other_than("the runtime {}", None, "", "runc", "crun"),
+        (f"{HOST}.Runtime",),
+    ),
     Rule("security_options", _any("a service's privileges"), (f"{SERVICE}.Privileges",)),
     Rule(
         "limits",

@@ -28,7 +28,7 @@ def place(lab: Lab) -> Path:
 
 
 def tags(engine: Engine) -> set[str]:
-    """The names of all images, in one request: the SDK's list asks for each, and one may be gone."""
+    """The names of all images, asked for at once: between the requests of the SDK one may go."""
     return {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
 
 
