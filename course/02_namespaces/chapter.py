@@ -319,7 +319,7 @@ reveal("02.d", moved[0] if len(moved) == 1 else "both" if moved else "neither")
 # Root in an ordinary container is root of the machine, held by other means: see chapter 14.
 #
 # A `user` namespace changes that. The first process of `boxed` gets a new one. **Predict.** We step
-# in with the command `nsenter`, keeping who we are. Who is that, in there?
+# in from the host with the command `nsenter`, keeping who we are. Which user is that, in there?
 
 # %%
 boxed = lab.run("toolbox", "unshare --user sleep infinity", name="boxed", **rights, **options)
@@ -327,8 +327,8 @@ _ = boxed.wait_until(
     lambda: boxed.namespaces().relation("user") == "its own", what="a user namespace"
 )
 
-# %% language="in" magic_args="boxed"
-# nsenter --target 1 --user --preserve-credentials id
+# %% language="host"
+# nsenter --target $boxed --user --preserve-credentials id -u
 
 # %% [markdown]
 # Nobody. 65534 is the number that the kernel shows for all who have none here. The **id map**,
@@ -336,11 +336,12 @@ _ = boxed.wait_until(
 # We write one, step in as user 0, make a file, and try to read `/etc/shadow`, which only root may
 # read. **Predict.** What works, and whose is the file outside?
 
-# %% language="in" magic_args="boxed --fails"
-# echo 0 1000 500 >/proc/1/uid_map; echo 0 1000 500 >/proc/1/gid_map
-# cat /proc/1/uid_map
-# nsenter --target 1 --user sh -c 'id -un; touch /tmp/note; stat -c "owner %u" /tmp/note'
-# nsenter --target 1 --user cat /etc/shadow
+# %% language="host" magic_args="--fails"
+# echo 0 1000 500 >/proc/$boxed/uid_map; echo 0 1000 500 >/proc/$boxed/gid_map
+# cat /proc/$boxed/uid_map
+# inside="nsenter --target $boxed --user --mount"
+# $inside sh -c 'id -un; touch /tmp/note; stat -c "owner %u" /tmp/note'
+# $inside cat /etc/shadow
 
 # %% language="host"
 # stat -c "for the host: owner %u" /proc/$boxed/root/tmp/note

@@ -321,7 +321,7 @@ humble = Exercise(
         "Look at `boxed` in the chapter: first a user namespace, then its map.",
         "`unshare --user PROGRAM` as the container's command puts its first process into a new "
         "one. It takes the rights of the workbench: SYS_ADMIN, and no filters.",
-        "Then, from the container, as root: `echo 0 NUMBER 1 > /proc/1/uid_map`. A map can be "
+        "Then, in a cell with `%%host`: `echo 0 NUMBER 1 >/proc/$humble/uid_map`. A map can be "
         "written once.",
     ],
     vary=lambda draw: {"uid": draw.randint(20_000, 60_000)},
@@ -345,7 +345,7 @@ def _(see: Evidence) -> Finding:
     uids: IdMap = see.container("humble").id_maps()[0]
     root, wanted = uids.to_outside(0), see.variant["uid"]
     if root is None and not uids.ranges:
-        observed, hint = "no map was written", f"write `0 {wanted} 1` into /proc/1/uid_map"
+        observed, hint = "no map was written", f"write `0 {wanted} 1` into /proc/$humble/uid_map"
     elif root is None:
         observed = "0 is not mapped at all"
         hint = f"a map can be written once: `reset`, and write `0 {wanted} 1`, inside first"

@@ -118,7 +118,8 @@ humble = lab.run(
     security_opt=["seccomp=unconfined", "apparmor=unconfined"],
 )
 humble.wait_until(lambda: humble.namespaces().relation("user") == "its own", what="a new user ns")
-humble.exec(["sh", "-c", f"echo 0 {variant('02.5').uid} 1 > /proc/1/uid_map"])
+line = f"echo 0 {variant('02.5').uid} 1 > /proc/{humble.pid}/uid_map"
+lab.engine.host.run(["sh", "-c", line])
 ### END SOLUTION
 
 # %%

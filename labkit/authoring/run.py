@@ -25,9 +25,10 @@ def run(
 ) -> list[Path]:
     """Execute the notebooks under `root`, and return the executed copies in `output_dir`.
 
-    Chapters and solutions have to run through. Exercises run past every error, and each has to
-    be one that an untouched exercise raises. `timeout` is in seconds, for each cell. Raises one
-    CourseError that lists every failure by file and cell, after all notebooks ran.
+    Chapters and solutions have to run through, and each check of a solution to pass. Exercises run
+    past every error, and each has to be one that an untouched exercise raises. `timeout` is in
+    seconds, for each cell. Raises one CourseError that lists every failure by file and cell, after
+    all notebooks ran.
     """
     paths = [
         path
@@ -62,6 +63,8 @@ def run(
         except CourseError as err:
             failures.append(f"{err.what} ({err.seen})")
             continue
+        if kind is Kind.SOLUTIONS:
+            failures += [f"{name}, cell {cell.id}: {said}" for cell, said in unsolved(executed)]
         failures += [
             f"{name}, cell {cell.id}: {raised(error)}"
             for cell, error in (errors(executed) if kind.executed else foreign_errors(executed))
@@ -73,6 +76,17 @@ def run(
             do=f"see the executed copies in {output_dir}, correct course/, `labkit course build`",
         )
     return outputs
+
+
+def unsolved(executed: NotebookNode) -> Iterator[tuple[NotebookNode, str]]:
+    """Yield each cell of solved exercises whose check did not say that they passed."""
+    for cell in executed.cells:
+        if cell.cell_type == "code" and CHECKS.search(cell.source):
+            told = [
+                one.get("text") or one.get("data", {}).get("text/plain", "") for one in cell.outputs
+            ]
+            if not any(": passed, " in report.partition("\n")[0] for report in told):
+                yield cell, "\n".join(told) or "no report"
 
 
 def foreign_errors(executed: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNode]]:

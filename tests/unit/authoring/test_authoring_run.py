@@ -68,6 +68,27 @@ def test_an_error_that_is_not_the_stubs_is_found(
     assert str(ran) in failed.value.do
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ('check("01.1")', "01.1: not attempted"),
+        ('check("01.1") if done else None', "no report"),
+    ],
+    ids=["not passed", "not shown"],
+)
+def test_a_solution_whose_check_does_not_pass_is_found(
+    spoilt: Built, source: str, told: str
+) -> None:
+    path = spoilt.first / SOLVED
+    notebook = load(path)
+    notebook.cells[3].source = "done = None"
+    notebook.cells[4].source = source
+    save(notebook, path)
+    with pytest.raises(CourseError) as failed:
+        run(spoilt.first, spoilt.course.parent / "ran", chapters=["01"], kinds=[Kind.SOLUTIONS])
+    assert f"cell 01-e05: {told.strip()}" in failed.value.seen
+
+
 def test_every_failing_notebook_is_told(spoilt: Built) -> None:
     for name, source in (
         ("notebooks/02_second.ipynb", "import time; time.sleep(60)"),
