@@ -92,33 +92,35 @@ class Coverage:
 def read_rows(course_dir: Path) -> tuple[Row, ...]:
     """Return the rows of the course's coverage.tsv; raises CourseError where it is malformed."""
     path = course_dir / FILE
-    header, *lines = course.read(path).splitlines() or [""]
-    rows = [Row(*cells) for line in lines if len(cells := line.split("\t")) == len(COLUMNS)]
-    wrong = ["line 1"] * (header.split("\t") != list(COLUMNS))
-    wrong += [
-        f"line {number}: {line[:60]}"
-        for number, line in enumerate(lines, start=2)
-        if len(line.split("\t")) != len(COLUMNS)
-    ]
-    seen: set[str] = set()
-    for row in rows:
-        if row.kind not in KINDS or not re.fullmatch(r"\d\d", row.chapter) or row.id in seen:
-            wrong.append(f"{row.id}: chapter {row.chapter}, {row.kind}")
-        seen.add(row.id)
+    if not path.is_file():
+        raise CourseError(
+            "The course has no list of what it must show.",
+            seen=f"no file at {path}",
+            do="take it from labkit's repository: git checkout course/coverage.tsv",
+        )
+    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    rows: dict[str, Row] = {}
+    wrong = [] if header.split("\t") == list(COLUMNS) else [f"line 1: {header[:60]}"]
+    for number, line in enumerate(lines, start=2):
+        cells = line.split("\t")
+        cells += [""] * (len(cells) == len(COLUMNS) - 1)  # an editor may drop the last tab
+        row = Row(*cells) if len(cells) == len(COLUMNS) else None
+        known = row and row.kind in KINDS and re.fullmatch(r"\d\d", row.chapter)
+        if not row or not known or row.id in rows:
+            wrong.append(f"line {number}: {line[:60]}")
+        else:
+            rows[row.id] = row
     if wrong:
         raise CourseError(
             f"{path} cannot be read.",
             seen="; ".join(wrong),
-            do=f"give each line {len(COLUMNS)} columns, with tabs between ({', '.join(COLUMNS)}), "
-            f"an id of its own, a chapter of two digits, and one of these kinds: "
-            + ", ".join(KINDS),
+            do=f"give each line an id of its own, a chapter of two digits, a kind "
+            f"({', '.join(KINDS)}), what it is and where it is shown, with tabs between",
         )
-    return tuple(rows)
+    return tuple(rows.values())
 
 
-def coverage(
-    course_dir: Path, root: Path, *, chapters: Sequence[str] | None = None
-) -> Coverage:
+def coverage(course_dir: Path, root: Path, *, chapters: Sequence[str] | None = None) -> Coverage:
     """Look for what each row refers to in the notebooks stored under `root`.
 
     `chapters` are numbers, all when None; some may not be in the course yet. Raises CourseError.
@@ -202,8 +204,9 @@ def faults_of(row: Row, stored: Stored | None) -> Iterator[str]:
         elif other or not (cells := stored.cells(one, row.kind)):
             yield _not_found(row, one)
         else:
-            pictures |= any(_PICTURE & out.get("data", {}).keys() for c in cells for out in
-                            c.get("outputs", ()))
+            pictures |= any(
+                _PICTURE & out.get("data", {}).keys() for c in cells for out in c.get("outputs", ())
+            )
     if all(one.said for one in row.references):
         yield "it is only said: name a cell too"
     elif row.kind == "figure" and not pictures:
@@ -247,8 +250,10 @@ def _is_run(text: str, code: str) -> bool:
 
 def _printed(cell: NotebookNode) -> Iterator[str]:
     for output in cell.outputs:
-        yield output.text if output.output_type == "stream" else str(
-            output.get("data", {}).get("text/plain", "")
+        yield (
+            output.text
+            if output.output_type == "stream"
+            else str(output.get("data", {}).get("text/plain", ""))
         )
 
 
