@@ -27,8 +27,8 @@ AT_MOST = 0.1  # seconds: what comes sooner is felt as at once
 NOTEBOOK = "notebooks/99_predictions.ipynb"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"[: ROUNDS + 1]  # a prediction is answered once
 
-# The clock starts at the first key or click after it is set, and stops in the frame after the
-# one in which the words were there: by then they have been painted.
+# The clock starts at the first key or click after it is set. A frame is painted between its callback
+# and the message that this one posts: there the clock stops.
 CLOCK = """
 ([index, words]) => {
   const cell = document.querySelector(
@@ -45,7 +45,9 @@ CLOCK = """
     seen.disconnect();
     removeEventListener("keydown", begin, {capture: true});
     removeEventListener("pointerdown", begin, {capture: true});
-    requestAnimationFrame(() => requestAnimationFrame(now => { window.took = now - began; }));
+    const painted = new MessageChannel();
+    painted.port1.onmessage = () => { window.took = performance.now() - began; };
+    requestAnimationFrame(() => painted.port2.postMessage(null));
   });
   seen.observe(cell, {childList: true, subtree: true, characterData: true});
 }
