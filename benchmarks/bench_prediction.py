@@ -27,8 +27,8 @@ AT_MOST = 0.1  # seconds: what comes sooner is felt as at once
 NOTEBOOK = "notebooks/99_predictions.ipynb"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"[: ROUNDS + 1]  # a prediction is answered once
 
-# The clock starts at the first key or click after it is set. A frame is painted between its callback
-# and the message that this one posts: there the clock stops.
+# The clock starts at the first key or click after it is set. A frame is painted between its
+# callback and the message that this one posts: there the clock stops.
 CLOCK = """
 ([index, words]) => {
   const cell = document.querySelector(
