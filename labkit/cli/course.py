@@ -64,6 +64,35 @@ def check(only: Only = None, root: Root = Path()) -> None:
 
 
 @app.command()
+def coverage(only: Only = None, root: Root = Path()) -> None:
+    """Show how much of the subject the course runs or shows, and what is missing.
+
+    Fails where a chapter that is in the course lacks something. What a chapter still to come must
+    show is listed by --only.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from labkit.authoring.coverage import coverage as look
+
+    found, console = look(course_dir(), root, chapters=only), Console()
+    missing = [row for row in found.rows if row.id in found.faults]
+    counted = [(row.chapter, row.id not in found.faults) for row in found.rows]
+    table = Table("chapter", "shown", "of", box=None)
+    for number in sorted({row.chapter for row in found.rows}):
+        chapter, mine = found.landed.get(number), [ok for at, ok in counted if at == number]
+        name = chapter.name if chapter else f"{number} is not in the course"
+        table.add_row(name, str(sum(mine)), str(len(mine)))
+    table.add_row("all", str(sum(ok for _, ok in counted)), str(len(counted)))
+    console.print(table)
+    for row in missing if only else found.broken:
+        told = f"{row.id}, {row.chapter}, {row.kind}: {row.item}\n      {found.faults[row.id]}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    if found.broken:
+        raise typer.Exit(1)
+
+
+@app.command()
 def run(
     only: Only = None,
     root: Root = Path(),
