@@ -102,9 +102,10 @@ check("01.3")
 # whenever `slow` is stopped, ten seconds go by, and nothing is saved. Try it: `docker stop slow`.
 #
 # Find out why, and mend it. You may remove `slow` and make another in its place, with the same
-# program. Then stop it, and start it again (`docker restart slow` does both). When you check, it
-# must be running, and the last stop must have taken less than a second, without a KILL, and ended
-# with the program's own exit code. The engine remembers for some minutes how it went.
+# program, given to a shell's `-c` as it is. Then stop it as anybody would, and start it again (a
+# plain `docker restart slow` does both). When you check, it must be running, and the last stop must
+# have taken less than a second, without a KILL; the program must have said `saved`, and ended with
+# its own exit code. For a while the engine remembers how it went.
 
 # %%
 scene("01.4")
