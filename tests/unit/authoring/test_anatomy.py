@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jupytext  # type: ignore[import-untyped]  # it ships no types
+import nbformat
 import pytest
 from nbformat import NotebookNode
 from typer.testing import CliRunner
@@ -16,6 +18,8 @@ from labkit.authoring.commands import ran as ran_in
 from labkit.authoring.notebook import code_cells, new_notebook
 from labkit.authoring.source import TEXT
 from labkit.cli import app
+
+v4: Any = nbformat.v4
 
 CHAPTER = """\
 # %% [markdown]
