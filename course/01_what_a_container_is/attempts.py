@@ -382,5 +382,5 @@ def a_shell_that_answers_for_it(lab: Lab) -> None:
 
 @wrong("01.4", fails=THE_PROGRAM, hint="as it is")
 def another_program(lab: Lab) -> None:
-    line = f"{_lying('echo saved; ')} sleep 1000 & wait"
+    line = f"{_lying('echo saved >/work; ')} sleep 1000 & wait"
     _slow(lab, ["sh", "-c", line, variant("01.4").program]).restart(timeout=2)

@@ -21,6 +21,7 @@ SLEEPERS = ("sleep", "busybox", "coreutils")  # the programs that are called sle
 # Linux's numbers (signal(7), x86 and ARM): the learner's own system may have others.
 SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15}
 KILL = SIGNALS["KILL"]
+WORK = "/work"  # where the program of 01.4 saves
 
 
 def _three_sleeps(draw: random.Random) -> dict[str, Any]:
@@ -219,7 +220,8 @@ def _(see: Evidence) -> Finding:
 def _saves(draw: random.Random) -> dict[str, Any]:
     """A program that saves its work when it is told to by a signal, and its exit code."""
     signal, code = draw.choice(["HUP", "USR1", "USR2"]), draw.randrange(20, 60)
-    line = f"trap 'echo saved; exit {code}' {signal}; echo ready; while :; do sleep 1 & wait; done"
+    save = f"trap 'echo saved >{WORK}; exit {code}' {signal}"
+    line = f"{save}; echo ready; while :; do sleep 1 & wait; done"
     return {"program": line, "_code": code, "_signal": signal}
 
 
@@ -294,17 +296,17 @@ def _stop_signal(container: Container) -> tuple[int, ...]:
 @slow.criterion("the program saved its work and ended with its own exit code")
 def _(see: Evidence) -> Finding:
     slow, code = see.container("slow"), see.variant["_code"]
-    _ = slow.pid
-    expected = f"`saved` in its log, and exit code {code}, with which your program ends then"
+    _ = slow.pid  # it must run
+    expected = f"its work in {WORK}, and exit code {code}, with which your program ends then"
     if (ending := slow.last_ending()) is None:
         return Finding(False, expected, "it has not ended yet", NO_ENDING)
     how = {128 + KILL: ": it was killed", 128 + SIGNALS["TERM"]: ": TERM ended it"}
-    saved = "saved" in slow.logs(tail=100).split()
+    saved = bool(see.host.read_many([f"/proc/{slow.pid}/root{WORK}"]))
     return Finding(
         passed=ending.exit_code == code and saved,
         expected=expected,
         observed=f"exit code {ending.exit_code}{how.get(ending.exit_code, '')}"
-        + ("" if saved else "; its log does not say that it saved"),
+        + ("" if saved else f"; there is no {WORK} in it"),
         hint="the signal must reach the program, and be the one that it waits for: read its text",
     )
 
