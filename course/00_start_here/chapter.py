@@ -4,6 +4,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   labkit:
+#     introduction: true
 # ---
 
 # %% [markdown]
@@ -269,12 +271,16 @@ lab.containers()
 # 4. It lives as long as its first process.
 # 5. `check`, `hint`, `solution`, `reset`, `progress`: you cannot get stuck, and nothing is lost.
 #
-# | to | in a shell cell | in Python |
+# | to | type | where |
 # |---|---|---|
-# | start a container | `docker run -d --name web labkit/base` | `lab.run("base", name="web")` |
-# | run a second program in it | `docker exec web ps`, or `%%in web` | `web.exec("ps")` |
-# | list containers | `docker ps` | `lab.containers()` |
-# | find it on the host | `%%host`, then `ps -p $web` | `web.pid` |
-# | see its published port | `docker port web` | `web.url(80)` |
+# | start a container | `docker run -d --name first labkit/base echo too short` | notebook |
+# | run a second program in one | `docker exec web ps` | notebook |
+# | list those that run, and all of them | `docker ps`, `docker ps -a` | notebook |
+# | see its published port | `docker port web` | notebook |
+# | find its first process | `ps -o pid,args -p $web` | host |
+# | start one from Python | `lab.run("base", "httpd -f -p 80", name="web", ports=[80])` | Python |
+# | ask for its number, for its address | `web.pid`, `web.url(80)` | Python |
+#
+# (*Notebook* is a `%%sh` cell or a terminal, *host* a `%%host` cell.)
 #
 # Read next: `man 7 namespaces`, `man 7 cgroups`, and chapter 01.

@@ -215,6 +215,15 @@ def the_second_by_exec(lab: Lab) -> None:
     lab.engine.host.kill(asleep.pid, signal="STOP")
 
 
+@right("01.3")
+def with_a_unit_and_by_the_engine(lab: Lab) -> None:
+    """`docker kill` sends any signal, and sends it from the host."""
+    line = f"sleep {variant('01.3').seconds}s & echo ready; wait"
+    asleep = lab.run("toolbox", ["sh", "-c", line], name="asleep")
+    asleep.wait_log("ready")
+    _docker(lab, "kill", "--signal", "STOP", "asleep")
+
+
 @wrong("01.3", fails="your second program goes on", hint="in the background")
 def another_program_called_sleep(lab: Lab) -> None:
     code = "import os, sys; os.execv('/bin/sh', ['sleep', sys.argv[1]])"
@@ -261,7 +270,7 @@ def nobody_beside_it(lab: Lab) -> None:
 
 
 QUICK = "a stop took under a second, without a KILL"
-OWN_CODE = "the program ended with its own exit code"
+OWN_CODE = "the program saved its work and ended with its own exit code"
 THE_PROGRAM = "your program runs in it"
 
 
@@ -350,8 +359,28 @@ def left_as_it_was_stopped(lab: Lab) -> None:
     _slow(lab, command, stop_signal=_signal()).stop(timeout=2)
 
 
+@wrong("01.4", fails=QUICK, hint="plain")
+def told_by_the_engine_once(lab: Lab) -> None:
+    """The next `docker stop` will take ten seconds, as ever."""
+    _slow(lab, ["sh", "-c", variant("01.4").program])
+    _docker(lab, "kill", "--signal", _signal(), "slow")
+    lab.container("slow").wait_exit()
+    _docker(lab, "start", "slow")
+
+
+def _lying(what: str = "") -> str:
+    """A shell that ends with the program's code, and has not told it."""
+    code = re.search(r"exit (\d+)", variant("01.4").program)[1]  # type: ignore[index]
+    return f"trap '{what}exit {code}' TERM; echo ready; "
+
+
+@wrong("01.4", fails=OWN_CODE, hint="reach the program")
+def a_shell_that_answers_for_it(lab: Lab) -> None:
+    line = f'{_lying()} sh -c "$0" & wait'
+    _slow(lab, ["sh", "-c", line, variant("01.4").program]).restart(timeout=2)
+
+
 @wrong("01.4", fails=THE_PROGRAM, hint="as it is")
 def another_program(lab: Lab) -> None:
-    code = re.search(r"exit (\d+)", variant("01.4").program)[1]  # type: ignore[index]
-    line = f"trap 'exit {code}' TERM; echo ready; sleep 1000 & wait"
-    _slow(lab, ["sh", "-c", line]).restart(timeout=2)
+    line = f"{_lying('echo saved >/work; ')} sleep 1000 & wait"
+    _slow(lab, ["sh", "-c", line, variant("01.4").program]).restart(timeout=2)

@@ -25,8 +25,9 @@ host = lab.engine.host
 # docker run --rm labkit/base uptime
 
 # %% [markdown]
-# A container that is a moment old, on a computer that has been up for much longer. So no computer
-# was switched on for it, not even a small one. What was it, then, that began and ended there?
+# A container that is a moment old, on a computer that has been up for much longer. It does not look
+# as if a computer was switched on for it, not even a small one. What was it, then, that began and
+# ended there?
 #
 # Some words first. A running program is a **process**. The **kernel** is the program that starts
 # all others, and gives them their share of memory, files and network. The **engine** is a program
@@ -37,10 +38,10 @@ host = lab.engine.host
 #
 # ## One kernel
 #
-# An **image** is the set of files that a container starts from. `toolbox` holds those of a whole
-# Linux distribution. We start `box` from it, and allow it 64 MiB of memory. A Debian computer keeps
-# its kernel in files below `/boot` and `/lib/modules`. **Predict.** How many are there in `box`?
-# (`%%in box` is a shell in it, as with `docker exec`.)
+# An **image** is the set of files that a container starts from. `toolbox` holds those of a small
+# Debian, a Linux distribution. We start `box` from it, and allow it 64 MiB of memory. A Debian
+# computer keeps its kernel in files below `/boot` and `/lib/modules`. **Predict.** How many are
+# there in `box`? (`%%in box` is a shell in it, as with `docker exec`.)
 
 # %%
 box = lab.run("toolbox", name="box", memory="64m")
@@ -197,10 +198,11 @@ ended = [one.name for one in (box, polite) if one.status == "exited"]
 reveal("01.c", ended[0] if len(ended) == 1 else "both" if ended else "neither")
 
 # %% [markdown]
-# `polite` said good-bye and ended with a code of its own choice. `box` lives: the kernel protects
-# the first process of a container as it protects process 1 of a machine. A signal for which it has
-# no handler is dropped. Which ones a process handles is in its status, one bit for each; `labkit`
-# reads the bits, and TERM is number 15.
+# `polite` said good-bye and ended with an **exit code** of its own choice: the number that a
+# process leaves behind, 0 if all went well. `box` lives: the kernel protects the first process of a
+# container as it protects process 1 of a machine. A signal for which it has no handler is dropped.
+# Which ones a process handles is in its status, one bit for each; `labkit` reads the bits, and TERM
+# is number 15.
 
 # %% language="host"
 # grep SigCgt /proc/$box/status
@@ -250,8 +252,8 @@ print("engine:", targets["STOP", "the host"].status)
 # ## There is no container in the kernel
 #
 # So far we have met processes. Where is the container itself? The kernel has a folder for each
-# process, `/proc/NUMBER`. **Predict.** How many entries has that of `box`'s process which an
-# ordinary one of the host lacks?
+# process, `/proc/NUMBER`. **Predict.** How many entries are in that of `box`'s process and not in
+# that of an ordinary one of the host?
 
 # %% language="host"
 # ls /proc/$box >/tmp/box; ls /proc/$engine >/tmp/ordinary
@@ -276,7 +278,8 @@ for kind in ("uts", "pid", "mnt"):
 # thing: of host names (`uts`), of processes (`pid`), of what is mounted where (`mnt`), and five
 # more. Every process is on one list of each kind, your shell too; most use the host's. Then it
 # must be possible to be *half* in a container. The next cell runs a shell on the host, in none,
-# one, two or three of `box`'s namespaces. **Predict** its three answers, then tick the boxes.
+# one, two or three of `box`'s namespaces. **Predict** its three answers, then tick one after the
+# other.
 
 
 # %%
@@ -293,7 +296,7 @@ def step_in(uts, pid, mnt):
 labkit.show.explore(step_in, uts=False, pid=False, mnt=False)
 
 # %% [markdown]
-# Each box changes one answer and leaves the others. As it is typed:
+# Each tick changes one answer and leaves the others. As it is typed:
 
 # %% language="host"
 # nsenter --target $box --uts hostname
@@ -328,9 +331,10 @@ for name, pid in {"box": box.pid, "the engine's process": host.anchor}.items():
 # docker run --rm --cap-add SYS_ADMIN labkit/toolbox sh -c 'hostname other; hostname'
 
 # %% [markdown]
-# A filter, **seccomp**, goes over every request to the kernel and refuses some, whoever asks. A new
-# `user` namespace is free to all on most machines; in a container the filter refuses. We leave it
-# out the second time:
+# A filter, **seccomp**, goes over every request to the kernel and refuses some, whoever asks. The
+# `2` after `Seccomp` above says that one is in force. A new `user` namespace is free to all on most
+# machines, and in a container it is refused. The second time we leave the filter out (and with it
+# the profile of AppArmor that some machines add):
 
 # %% language="sh"
 # ask="unshare --user echo allowed"
@@ -357,10 +361,10 @@ print("its processes:", group.pids(), "  the first process of box:", box.pid)
 # | a `/` of its own | where its files are | 04 |
 # | capabilities, seccomp | what it may do | 14 |
 #
-# (Many machines add a profile of AppArmor or SELinux.) Every process has each of these settings,
-# your shell too. **A container is a group of processes for which somebody has set them all, and
-# the engine's record of it under one name.** The kernel has no object of that name, and each part
-# can be had without the others. Chapter 05 sets them by hand until a container comes out.
+# Every process has each of these settings, your shell too. **A container is a group of processes
+# for which somebody has set them all, and the engine's record of it under one name.** The kernel
+# has no object of that name, and each part can be had without the others. Chapter 05 sets them by
+# hand until a container comes out.
 #
 # ## Break it
 #
@@ -407,18 +411,19 @@ reveal("01.f", len({one.wait_exit() for one in ended}), by="the engine")
 # %% [markdown]
 # One: 137 each time. Only one of the three was killed by a stranger. (`OOMKilled` speaks of a
 # fourth case, in which the kernel kills because memory ran out. Chapter 03 brings it about; the
-# engine does not always hear of it.) For some minutes the engine remembers what it did itself:
+# engine does not always hear of it.) For a while the engine remembers what it did itself:
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker events --since 5m --until=-1s --filter event=kill \
 #     --format '{{.Actor.Attributes.name}}: signal {{.Actor.Attributes.signal}}'
 
 # %% [markdown]
-# To `deaf` the engine sent 15, TERM, waited, and then 9. It sent `job` nothing, so that KILL came
-# from somebody else on the host; nor `odd`. That is how to tell: *after* a `docker stop`, 137 means
-# that the program did not hear. Without `-t` the engine waits ten seconds. A service that takes ten
-# seconds to stop, each time, is a deaf first process, and very often a shell in front of the real
-# program. It is stopped without having saved a thing.
+# To `deaf` the engine sent 15, TERM, waited, and then 9. To `job` and `odd` it sent nothing: that
+# one was killed by a stranger and the other chose the number itself, it cannot tell. But *after* a
+# `docker stop`, 137 means that the program did not end when it was asked to. How to recognise it:
+# without `-t` the engine waits ten seconds. A service that takes ten seconds to stop, each time,
+# has as a rule a deaf first process, and very often that is a shell in front of the real program.
+# It ends without having saved a thing.
 #
 # Your turn: the exercises are in
 # [exercises/01_what_a_container_is.ipynb](../exercises/01_what_a_container_is.ipynb).
@@ -433,7 +438,7 @@ lab.close()
 #    capabilities and a filter set for them. The kernel has no object of that name.
 # 2. One kernel answers inside and outside. To many questions (release, uptime, memory of the
 #    machine) it has one answer.
-# 3. The host sees, enters and signals a container's processes. They do not see the host.
+# 3. The host sees, enters and signals a container's processes. They do not see the host's.
 # 4. A first process gets only the signals that it handles, and KILL and STOP from the host. When it
 #    ends, all the others are killed.
 # 5. 137 says how a process ended, and not who wanted it.
@@ -445,8 +450,8 @@ lab.close()
 # | see which signals it handles | `grep SigCgt /proc/$box/status` | host |
 # | read its files | `cat /proc/$box/root/note.txt` | host |
 # | enter one of its namespaces | `nsenter --target $box --uts hostname` | host |
-# | see how it ended | `docker inspect -f '{{.State.ExitCode}}' job` | notebook |
-# | see what the engine did to it | `docker events --since 5m` | notebook |
+# | see how it ended | `docker inspect -f ... job deaf odd` | notebook |
+# | see what the engine did to it | `docker events --since 5m --until=-1s ...` | notebook |
 #
 # Read next: `man 7 pid_namespaces`, the section on the init process; `man 7 signal`; `man 5 proc`,
 # on `/proc/PID/status`; and chapter 02.

@@ -19,8 +19,9 @@ from labkit.inspect import (
 
 SLEEPERS = ("sleep", "busybox", "coreutils")  # the programs that are called sleep
 # Linux's numbers (signal(7), x86 and ARM): the learner's own system may have others.
-SIGNALS = {"HUP": 1, "USR1": 10, "USR2": 12, "TERM": 15}
-KILL = 9
+SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15}
+KILL = SIGNALS["KILL"]
+WORK = "/work"  # where the program of 01.4 saves
 
 
 def _three_sleeps(draw: random.Random) -> dict[str, Any]:
@@ -37,7 +38,8 @@ def _sleeping(container: Container, seconds: int) -> list[Process]:
         process
         for process in container.processes()
         # The kernel names it by its file; its words are its own choice.
-        if process.comm in SLEEPERS and _words(process) == ("sleep", str(seconds))
+        if process.comm in SLEEPERS
+        and _words(process) in (("sleep", str(seconds)), ("sleep", f"{seconds}s"))
     ]
 
 
@@ -218,8 +220,9 @@ def _(see: Evidence) -> Finding:
 def _saves(draw: random.Random) -> dict[str, Any]:
     """A program that saves its work when it is told to by a signal, and its exit code."""
     signal, code = draw.choice(["HUP", "USR1", "USR2"]), draw.randrange(20, 60)
-    line = f"trap 'echo saved; exit {code}' {signal}; echo ready; while :; do sleep 1 & wait; done"
-    return {"program": line, "_code": code}
+    save = f"trap 'echo saved >{WORK}; exit {code}' {signal}"
+    line = f"{save}; echo ready; while :; do sleep 1 & wait; done"
+    return {"program": line, "_code": code, "_signal": signal}
 
 
 slow = Exercise(
@@ -259,39 +262,63 @@ def _(see: Evidence) -> Finding:
         )
     sent = ", then ".join(map(str, ending.signals)) or "none"
     killed = KILL in ending.signals
+    plain = _stop_signal(slow) or ending.signals[:1]
+    if killed:
+        hint = (
+            "9 is KILL: it is sent when nobody heard the first signal, or in its place. Does the "
+            "first process handle that one? `grep SigCgt /proc/$slow/status` on the host"
+        )
+    elif ending.signals and ending.signals != plain:
+        hint = (
+            f"signal {plain[0]} is the one that a plain `docker stop` sends this container, and it "
+            "was told by another: make it anew, so that it is sent the one it waits for"
+        )
+    else:
+        hint = "it must be the engine that asks it to end: `docker restart slow`"
     return Finding(
-        passed=len(ending.signals) == 1 and not killed and ending.seconds < 1,
+        passed=len(ending.signals) == 1
+        and ending.signals == plain
+        and not killed
+        and ending.seconds < 1,
         expected=expected,
         observed=f"the engine sent signal {sent}; it took {ending.seconds:.1f} s",
-        hint="9 is KILL: it is sent when nobody heard the first signal, or in its place. Does the "
-        "first process handle that one? `grep SigCgt /proc/$slow/status` on the host"
-        if killed
-        else "it must be the engine that asks it to end: `docker restart slow`",
+        hint=hint,
     )
 
 
-@slow.criterion("the program ended with its own exit code")
+def _stop_signal(container: Container) -> tuple[int, ...]:
+    """The signal that a plain stop sends, by its number; nothing if it is none of those above."""
+    told = str(container.inspect()["Config"].get("StopSignal") or "TERM").upper()
+    name = told.removeprefix("SIG")
+    return (int(name),) if name.isdigit() else tuple(SIGNALS[n] for n in SIGNALS if n == name)
+
+
+@slow.criterion("the program saved its work and ended with its own exit code")
 def _(see: Evidence) -> Finding:
     slow, code = see.container("slow"), see.variant["_code"]
-    _ = slow.pid
+    _ = slow.pid  # it must run
+    expected = f"its work in {WORK}, and exit code {code}, with which your program ends then"
     if (ending := slow.last_ending()) is None:
-        return Finding(False, f"exit code {code}", "it has not ended yet", NO_ENDING)
-    how = {128 + KILL: "it was killed", 128 + SIGNALS["TERM"]: "TERM ended it"}
+        return Finding(False, expected, "it has not ended yet", NO_ENDING)
+    how = {128 + KILL: ": it was killed", 128 + SIGNALS["TERM"]: ": TERM ended it"}
+    saved = bool(see.host.read_many([f"/proc/{slow.pid}/root{WORK}"]))
     return Finding(
-        passed=ending.exit_code == code,
-        expected=f"exit code {code}, with which your program ends when it has saved its work",
-        observed=f"exit code {ending.exit_code}"
-        + (f": {how[ending.exit_code]}" if ending.exit_code in how else ""),
+        passed=ending.exit_code == code and saved,
+        expected=expected,
+        observed=f"exit code {ending.exit_code}{how.get(ending.exit_code, '')}"
+        + ("" if saved else f"; there is no {WORK} in it"),
         hint="the signal must reach the program, and be the one that it waits for: read its text",
     )
 
 
 @slow.criterion("your program runs in it", guard=True)
 def _(see: Evidence) -> Finding:
-    processes = see.container("slow").processes()
+    processes, waits_for = see.container("slow").processes(), SIGNALS[see.variant["_signal"]]
+    # BusyBox starts a shell from a shell without a new command line: so the handler counts too.
+    given = [process for process in processes if see.variant["program"] in process.cmdline]
     return Finding(
-        passed=any(see.variant["program"] in process.cmdline for process in processes),
-        expected="a shell with the text of your program",
+        passed=any(waits_for in read_signals(see.host, one.pid).caught for one in given),
+        expected="a shell with the text of your program, and a handler for what it waits for",
         observed="; ".join(" ".join(p.cmdline) for p in processes),
         hint='give it to a shell as it is: `["sh", "-c", variant("01.4").program]`',
     )

@@ -98,13 +98,15 @@ check("01.3")
 # ## 01.4 Ten seconds, each time
 #
 # A repair. `scene("01.4")` starts `slow`, with the program in `variant("01.4").program`. It is made
-# to be told when it must end: then it saves its work, and ends with an exit code of its own. But
-# whenever `slow` is stopped, ten seconds go by, and nothing is saved. Try it: `docker stop slow`.
+# to be told when it must end: then it saves its work in `/work`, and ends with an exit code of its
+# own. But whenever `slow` is stopped, ten seconds go by, and nothing is saved. Try it:
+# `docker stop slow`.
 #
 # Find out why, and mend it. You may remove `slow` and make another in its place, with the same
-# program. Then stop it, and start it again (`docker restart slow` does both). When you check, it
-# must be running, and the last stop must have taken less than a second, without a KILL, and ended
-# with the program's own exit code. The engine remembers for some minutes how it went.
+# program, given to a shell's `-c` as it is. Then stop it as anybody would, and start it again (a
+# plain `docker restart slow` does both). When you check, it must be running, and the last stop must
+# have taken less than a second, without a KILL; the program must have saved its work, and ended
+# with its own exit code. For a while the engine remembers how it went.
 
 # %%
 scene("01.4")

@@ -178,7 +178,8 @@ reveal("02.b", len(sleep.nspid))
 # where it lives. The kernel lists all the numbers of a process in its `NSpid`:
 
 # %% tags=["nbval-ignore-output"] language="host"
-# for pid in $nested $(pgrep -P $nested); do grep NSpid /proc/$pid/status; done
+# grep NSpid /proc/$nested/status
+# grep NSpid /proc/$(pgrep -P $nested)/status
 
 # %% [markdown]
 # The kind `ipc` (*inter-process communication*) is for programs that pass each other messages.
@@ -546,12 +547,12 @@ labkit.show.namespace_matrix(web, sidecar, post)
 #
 # | to | type | where |
 # |---|---|---|
-# | see a process's namespaces | `ls -la /proc/$web/ns/`, `lsns --task $web` | host |
-# | make one | `unshare --uts hostname elsewhere` | as root |
-# | enter one | `nsenter --target $web --net PROGRAM` | host |
-# | share one | `docker run --network container:web`, `--pid`, `--ipc` | notebook |
-# | see a process's numbers | `grep NSpid /proc/$web/status` | host |
-# | see who is who | `cat /proc/1/uid_map` | container |
+# | see a process's namespaces | `lsns --task $web`, `ls -la /proc/$engine/ns/` | host |
+# | make one | `unshare --net ip -brief address` | `bench` |
+# | enter one | `nsenter --target $web --net curl --silent http://127.0.0.1/` | host |
+# | share one | `docker run ... --network container:pause ...` | notebook |
+# | see a process's numbers | `grep NSpid /proc/$nested/status` | host |
+# | see who is who | `cat /proc/1/uid_map` | `boxed` |
 #
 # Read next: `man 7 namespaces`, and in the same section one page for each kind, such as
 # `pid_namespaces`. Then `man 1 unshare`, `man 1 nsenter`.

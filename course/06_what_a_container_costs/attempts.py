@@ -108,6 +108,21 @@ def by_looking_into_them(lab: Lab) -> None:
     answer("06.2", program=program, shared=shared, files=files)
 
 
+@right("06.2")
+def after_every_file_was_read(lab: Lab) -> None:
+    """Somebody who looks around has files charged to the group in which it is done."""
+    for name in ("red", "green", "blue"):
+        look = "find / -xdev -type f -exec cat {} + >/dev/null 2>&1"
+        lab.container(name).exec(["sh", "-c", look])
+    answer("06.2", **_ways(lab))
+
+
+@wrong("06.2", fails=[PROGRAM, FILES], hint="of its own")
+def one_name_for_two(lab: Lab) -> None:
+    ways = _ways(lab)
+    answer("06.2", program=ways["program"], shared=ways["shared"], files=ways["program"])
+
+
 @wrong("06.2", fails=[PROGRAM, SHARED], hint="for itself")
 def shared_memory_taken_for_the_programs(lab: Lab) -> None:
     ways = _ways(lab)
@@ -174,7 +189,16 @@ def of_no_use(lab: Lab) -> None:
     _greedy(lab, ["python3", "-c", variant("06.3").program], 2)
 
 
+OTHER = "import time; taken = b'x' * (24 << 20); print('ready', flush=True); time.sleep(1e6)"
+
+
 @wrong("06.3", fails=ITS_PROGRAM, hint="as it is")
 def another_program(lab: Lab) -> None:
-    code = "import time; taken = b'x' * (24 << 20); print('ready', flush=True); time.sleep(1e6)"
-    _greedy(lab, ["python3", "-c", code], 0)
+    """What is only handed over does not run."""
+    _greedy(lab, ["python3", "-c", OTHER, variant("06.3").program], 0)
+
+
+@wrong("06.3", fails=RUNS, hint="take more")
+def another_holds_the_memory(lab: Lab) -> None:
+    line = 'python3 -c "$0" & exec python3 -c "$1"'
+    _greedy(lab, ["sh", "-c", line, variant("06.3").program, OTHER], 1)

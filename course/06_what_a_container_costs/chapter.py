@@ -12,7 +12,8 @@
 # How many containers fit on this machine? Somebody will ask you, and mean: how many servers must we
 # pay for? The next cells show what the machine has. Choose what will be used up first if you start
 # one `sleep` after the other in containers of one network. (`%%host` is a shell on the **host**,
-# the machine whose kernel runs the containers.)
+# the machine whose kernel runs the containers. Every process has a number on it, and there are only
+# so many.)
 
 # %%
 import labkit
@@ -24,10 +25,11 @@ host = lab.engine.host
 
 # %% tags=["nbval-ignore-output"] language="host"
 # grep MemAvailable /proc/meminfo
-# echo "processors: $(nproc)   process numbers: up to $(cat /proc/sys/kernel/pid_max)"
+# sysctl kernel.pid_max
+# echo "processors: $(nproc)"
 
 # %%
-ends = ["memory", "process numbers", "networks", "addresses of one network"]
+ends = ["memory", "process numbers", "addresses of one network"]
 predict("06.a", "What will be used up first?", ends)
 
 # %% [markdown]
@@ -56,7 +58,8 @@ def milliseconds(action):
 
 # %% [markdown]
 # **Predict.** Four starts: a program on the host; a program in `box`, which runs already; a new
-# container without a network; one with a network. How many times the first is the last?
+# container without a network; one with a network. How many times as long as the first does the last
+# take? (The **engine** is the program that makes containers.)
 
 # %% tags=["nbval-ignore-output"]
 box = lab.run("base", name="box")
@@ -76,7 +79,8 @@ print("a container takes more than ten times as long:", contained > 10 * plain)
 # %% [markdown]
 # The first two are measured to the program's end, the others until the engine says that the program
 # runs. The kernel starts a program in next to no time. Is it the kernel, then, that takes so long
-# to make namespaces? We make five of them by hand, twenty times. (`bench` is allowed to.)
+# to make *namespaces*, the lists of its own that a container gets (chapter 02)? We make five of
+# them by hand, twenty times. (`bench` is allowed to.)
 
 # %%
 rights = {"cap_add": ["SYS_ADMIN"], "security_opt": ["seccomp=unconfined", "apparmor=unconfined"]}
@@ -133,8 +137,9 @@ labkit.show.bars_beside(steps, units=["ms", "ms"])
 #
 # We start up to a hundred, in four portions, and look after each. What is counted:
 #
-# - **group**: what the kernel charges to the container's control group: the memory of its
-#   processes, and file pages that it was the first to read.
+# - **group**: what the kernel charges to the container's *control group*, the account that it keeps
+#   of what a container uses: the memory of its processes, and what it was the first to read of
+#   files.
 # - **shim**: the keeper is a process outside the group. What shims share is shared out among them
 #   (the kernel's *proportional* count, `Pss`).
 # - **kernel**: what the kernel keeps for itself, for namespaces, mounts and processes. It tells
@@ -199,8 +204,9 @@ print(f"counted: {counted:.1f} MiB each; MemAvailable fell, for each, by {lost:.
 # could still be had. On a machine that rests it shows a little more than we counted, such as the
 # engine's notes; where others work meanwhile it says little.
 #
-# The edge is about straight, and the last portion started about as fast as the first: nobody minds
-# how many there are already. But nobody runs a thousand `sleep`s. `real` runs a small web server.
+# The edge is about straight, and the last portion took about as long for each as the first did: up
+# to here it makes little difference how many there are already. But nobody runs a hundred `sleep`s.
+# `real` runs a small web server.
 
 # %%
 real = lab.run("toolbox", "python3 -m http.server 80", name="real")
@@ -240,10 +246,11 @@ grew = [grows[1 + n] for n in (0, 1) if after[n] - before[n] >= 25]
 reveal("06.d", grew[0] if len(grew) == 1 else "both" if grew else "neither")
 
 # %% [markdown]
-# The group's. The kernel keeps pages of files that were read or written, and charges them to the
-# group of whoever did it. In a monitor this looks like a leak, and many have gone looking for one.
-# How to recognise it: the program's own share (`anon` in `memory.stat`) stays the same. And where
-# memory is short, the kernel drops such pages. We allow `real` no more than 32 MiB:
+# The group's. The kernel keeps in memory what was read or written of files, in pieces that are
+# called **pages**, and charges them to the group of whoever did it. In a monitor this looks like a
+# leak, and many have gone looking for one. How to recognise it: the program's own share (`anon` in
+# `memory.stat`) stays the same. And where memory is short, the kernel drops such pages. We allow
+# `real` no more than 32 MiB:
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker update --memory 32m --memory-swap 32m real
@@ -256,8 +263,8 @@ print("charged to its group: no more than 32 MiB:", holds()[0] <= 32)
 # %% [markdown]
 # ## Disk
 #
-# **Predict.** The image `base` has a size. The fleet was started from it. How much disk do they
-# take beyond the image?
+# **Predict.** The image `base`, the set of files from which the fleet was started, has a size. How
+# much disk do they take beyond it?
 
 # %% tags=["nbval-ignore-output"]
 mine = {"label": f"labkit.lab={lab.id}", "name": "fleet"}
@@ -294,8 +301,9 @@ used = int(host.read("/proc/loadavg").split()[3].partition("/")[2]) - each * len
 print(f"one container takes {each:.0f} of {numbers}; others than the fleet have {used:.0f}")
 
 # %% [markdown]
-# A network is a range of addresses. The first and last name the network and everybody in it, and
-# the engine takes one for itself. And the ranges are cut from a pool, unless one is named.
+# A network is a range of addresses. The first one means the network itself, the last one everybody
+# in it, and the engine takes one for itself. And the ranges are cut from a pool, unless one is
+# named.
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker network create example >/dev/null
@@ -320,12 +328,13 @@ fitting = {end: int(count) for end, count in fit.items()}
 labkit.show.bars(fitting, unit="containers", title=title, log=True)
 
 # %% tags=["nbval-ignore-output"]
-reveal("06.a", min(fit, key=fit.get), by="the figure")
+reveal("06.a", min(ends, key=fit.get), by="the figure")
 
 # %% [markdown]
-# Each step of the axis is ten times the one before. For `networks`, count one container in each.
-# These containers only sleep, and all but memory is a matter of settings. Plan for others: choose
-# what a program holds, and how many bits of an address are fixed (with 24, eight are left).
+# Each step of the axis is ten times the one before. The bar `networks` answers another question:
+# how many, if each has a network to itself? These containers only sleep, and all but memory is a
+# matter of settings. Plan for others: choose what a program holds, and how many bits of an address
+# are fixed (with 24, eight are left).
 
 
 # %% tags=["nbval-ignore-output"]
@@ -342,8 +351,8 @@ def plan(program_mib, fixed_bits):
 labkit.show.explore(plan, program_mib=[0, 10, 40, 400], fixed_bits=[16, 24, 26])
 
 # %% [markdown]
-# With a program of some size it is memory after all; with many small ones it is seldom that. We
-# need the fleet no more.
+# Try a few: with a large program it is memory after all, with small ones it need not be. We need
+# the fleet no more.
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker rm -f $(docker ps -q --filter name=fleet) | wc -l
@@ -483,7 +492,7 @@ reveal("06.f", len(running), by="the engine")
 # %% [markdown]
 # *No available IPv4 addresses on this network's address pools.* Eight, less those three. The
 # container that was refused has been made all the same, and waits. How to recognise it: it is
-# *created* and not *running*, and a start says why. The cure at once is to let another end:
+# *created* and not *running*, and a start says why. What helps at once is that another goes:
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker ps -a --filter network=tiny --format '{{.Names}}: {{.State}}'
@@ -505,8 +514,8 @@ lab.close()
 # ## What to remember
 #
 # 1. A start takes a moment, and most of it is the engine's programs, not the kernel.
-# 2. A container that sleeps takes a few MiB, mostly for its keeper, and no disk until it writes.
-#    The weight is the program's.
+# 2. A container that sleeps takes a few MiB, mostly for its keeper, and next to no disk until it
+#    writes. The weight is the program's.
 # 3. Pages of files are charged to the group too, and given back: that is no leak.
 # 4. Addresses and process numbers may run out before memory does.
 # 5. A VM boots in seconds and wakes in less; it takes many times the memory, and has a kernel of
@@ -514,11 +523,11 @@ lab.close()
 #
 # | to | type | where |
 # |---|---|---|
-# | see what a container uses | `docker stats --no-stream real` | notebook |
-# | see what it has written | `docker ps --size` | notebook |
+# | see what a container uses | `docker stats --no-stream ... real` | notebook |
+# | see what it has written | `docker ps --size ...` | notebook |
 # | see what could still be had | `grep MemAvailable /proc/meminfo` | host |
-# | see how many process numbers there are | `cat /proc/sys/kernel/pid_max` | host |
-# | see a network's addresses | `docker network inspect tiny` | notebook |
+# | see how many process numbers there are | `sysctl kernel.pid_max` | host |
+# | see a network's addresses | `docker network inspect ... example` | notebook |
 # | see the engine's pools | `docker info --format '{{json .DefaultAddressPools}}'` | notebook |
 #
 # Read next: `man 5 proc_pid_smaps`, on `Pss`; `man 5 proc_meminfo`; the kernel's

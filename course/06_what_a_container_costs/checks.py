@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from labkit.checks import Evidence, Exercise, Finding, parse_size, show_size
-from labkit.inspect import Container
+from labkit.inspect import Container, Process
 
 MIB = 1 << 20
 OVERHEAD = 16 * MIB  # what an interpreter may take beside the memory that was asked for
@@ -57,7 +58,7 @@ def _(see: Evidence) -> Finding:
 
 
 NAMES = ("red", "green", "blue")
-MUCH, LITTLE = 30 * MIB, 20 * MIB  # of the 40 that each keeps, and of what else there may be
+MUCH = 30 * MIB  # of the 40 that each keeps; files that others read may be in any of them
 
 
 def _shuffled(draw: random.Random) -> dict[str, Any]:
@@ -101,8 +102,11 @@ def _kept(see: Evidence, way: str, hint: str) -> Finding:
     if given not in NAMES:
         return Finding(False, expected, f"your answer, {given!r}", "give one of the three names")
     where = _where(see.container(given))
+    if given in [str(see.answers.get(other)) for other in where if other != way]:
+        hint = "each of the three keeps it in a way of its own"
+        return Finding(False, expected, f"{given} is your answer to two questions", hint)
     return Finding(
-        passed=where[way] >= MUCH and all(where[one] < LITTLE for one in where if one != way),
+        passed=where[way] >= MUCH,
         expected=expected,
         observed=f"{given} has {show_size(where[way])} of it",
         hint=hint if max(where.values()) >= MUCH else '`scene("06.2")` sets them up anew',
@@ -125,6 +129,9 @@ def _(see: Evidence) -> Finding:
                  "for much")  # fmt: skip
 
 
+USEFUL = 20 * MIB
+
+
 def _greedy(draw: random.Random) -> dict[str, Any]:
     """A program that takes a quarter of the machine's memory, its setting, and a limit."""
     setting = draw.choice(["HEAP_MIB", "CACHE_MIB", "POOL_MIB"])
@@ -139,6 +146,12 @@ time.sleep(1e6)
 """
     memory = draw.choice(["56m", "64m", "72m", "80m"])
     return {"program": program, "memory": memory, "setting": setting}
+
+
+def _given(process: Process) -> str | None:
+    """The text that Python was given to run, by the first `-c`: what follows are its arguments."""
+    words = iter(process.cmdline)
+    return next(words, None) if any(re.fullmatch("-[A-Za-z]*c", one) for one in words) else None
 
 
 greedy = Exercise(
@@ -161,11 +174,13 @@ greedy = Exercise(
 
 @greedy.criterion("greedy runs, and holds at least 20 MiB", points=2)
 def _(see: Evidence) -> Finding:
-    held = max((p.own_bytes or 0 for p in see.container("greedy").processes()), default=0)
+    found = see.container("greedy").processes()
+    yours = [one for one in found if _given(one) == see.variant["program"]] or found
+    held = max((one.own_bytes or 0 for one in yours), default=0)
     return Finding(
-        passed=held >= LITTLE,
-        expected=f"a process with at least {show_size(LITTLE)} of its own",
-        observed=f"the largest has {show_size(held)}",
+        passed=held >= USEFUL,
+        expected=f"your program, with at least {show_size(USEFUL)} of its own",
+        observed=f"it has {show_size(held)}",
         hint="let it take more, as far as the limit allows; or was it not ready yet?",
     )
 
@@ -185,7 +200,7 @@ def _(see: Evidence) -> Finding:
 def _(see: Evidence) -> Finding:
     found = see.container("greedy").processes()
     return Finding(
-        passed=any(see.variant["program"] in process.cmdline for process in found),
+        passed=any(_given(process) == see.variant["program"] for process in found),
         expected="python3 with the text of your program",
         observed="; ".join(" ".join(p.cmdline[:2]) for p in found),
         hint='give it as it is: `["python3", "-c", variant("06.3").program]`',

@@ -78,7 +78,8 @@ check("06.2")
 # as much memory as `variant("06.3").memory` says. It does not live for a second. Find out why:
 # look at how it ended, and at the last thing that it said.
 #
-# Then make it run, with the same program and under the same limit: nobody has more memory to give.
+# Then make it run, with the same program (given to `python3 -c` as it is) and under the same limit:
+# nobody has more memory to give.
 # It is content with less than it asks for, but below 20 MiB it is of no use. You may remove it and
 # make another `greedy` in its place.
 

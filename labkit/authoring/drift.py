@@ -13,20 +13,15 @@ from labkit.authoring.build import stale
 from labkit.authoring.execute import raised
 from labkit.authoring.notebook import code_cells, dumps, load, normalise
 from labkit.authoring.source import Kind, assemble, select
-from labkit.authoring.validate import validate
 from labkit.errors import CourseError
 
 
-def check(
-    course_dir: Path, out_dir: Path, *, chapters: Sequence[str] | None = None
-) -> tuple[str, ...]:
+def check(course_dir: Path, out_dir: Path, *, chapters: Sequence[str] | None = None) -> None:
     """Compare the built notebooks with the course's text, without executing any.
 
-    Returns warnings about cells that are long. Raises one CourseError that lists every drift by
-    file and cell.
+    Raises one CourseError that lists every drift by file and cell.
     """
     drifts: list[str] = []
-    warnings: list[str] = []
     made: set[Path] = set()
     for chapter in select(course_dir, chapters):
         for kind in Kind:
@@ -34,7 +29,6 @@ def check(
             name = f"{kind}/{path.name}"
             expected = assemble(chapter, kind)
             drifts += [f"{name}: {drift}" for drift in drifts_of(expected, path, kind=kind)]
-            warnings += [f"{name}: {warning}" for warning in validate(expected).warnings]
             made.add(path)
     if chapters is None:
         drifts += [
@@ -47,7 +41,6 @@ def check(
             seen="\n        ".join(drifts),
             do="run `labkit course build`",
         )
-    return tuple(warnings)
 
 
 def drifts_of(expected: NotebookNode, path: Path, *, kind: Kind) -> Iterator[str]:

@@ -56,6 +56,15 @@ def select(course_dir: Path, numbers: Sequence[str] | None) -> tuple[Chapter, ..
     return tuple(chapter for chapter in every if not numbers or chapter.number in numbers)
 
 
+def is_introduction(chapter: Chapter) -> bool:
+    """Whether a chapter shows how the course works: its header says `labkit: {introduction: true}`.
+
+    An introduction may do without a repair, and with fewer predictions.
+    """
+    metadata = jupytext.reads(course.read(chapter.path / "chapter.py"), fmt=TEXT).metadata
+    return bool(metadata.get("labkit", {}).get("introduction"))
+
+
 def let_pass(cells: Sequence[NotebookNode]) -> None:
     """Have whoever runs all cells go on behind a stub, wherever up to its check it is raised."""
     stub = False
@@ -105,11 +114,10 @@ def assemble(chapter: Chapter, kind: Kind) -> NotebookNode:
         )
     letter = "c" if kind is Kind.CHAPTER else "e"
     notebook = new_notebook(cells, prefix=f"{chapter.number}-{letter}")
-    findings = validate(notebook)
-    if findings.errors:
+    if unfit := validate(notebook):
         raise CourseError(
             f"{path} is not fit to be read by everybody.",
-            seen="; ".join(findings.errors),
+            seen="; ".join(unfit),
             do="use every heading level in turn, and describe each figure: ![what it shows](...)",
         )
     return notebook

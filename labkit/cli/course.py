@@ -55,12 +55,19 @@ def build(
 
 @app.command()
 def check(only: Only = None, root: Root = Path()) -> None:
-    """Fail if a notebook is not what course/ makes; nothing is executed."""
+    """Fail if a chapter lacks a part, or a notebook is not what course/ makes; runs nothing."""
     from labkit.authoring.drift import check as compare
+    from labkit.authoring.examine import examine
 
-    for warning in compare(course_dir(), root, chapters=only):
-        typer.echo(f"warning: {warning}", err=True)
-    typer.echo("the notebooks are what course/ makes")
+    missing = 0
+    for chapter, findings in examine(course_dir(), root, chapters=only).items():
+        for finding in findings:
+            missing += not finding.advice
+            typer.echo(f"{'advice: ' * finding.advice}{chapter}, {finding}", err=True)
+    compare(course_dir(), root, chapters=only)
+    if missing:
+        raise typer.Exit(1)
+    typer.echo("the notebooks are what course/ makes, and no chapter lacks a part")
 
 
 @app.command()

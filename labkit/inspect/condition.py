@@ -94,7 +94,7 @@ def condition_of(
     signals = ", ".join(filter(None, map(_signal, events)))
     if state.get("OOMKilled"):
         kind, seen = Kind.OUT_OF_MEMORY, f"killed by the kernel for want of memory{may_use}"
-        advice = "let it use less, or let it have more with `memory=`"
+        advice = "let it use less; or, if it may have more, give it more with `memory=`"
     elif signals:
         kind, seen = (
             Kind.STOPPED,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from labkit.inspect.source import Source
 
 EVENTS = 15.0  # seconds before an end in which its cause is looked for
+TOLD_LATE = 0.5  # seconds after an end in which the engine still tells of the signal that made it
 LOG_TAIL = 20  # lines of a dead container's log that its error shows
 
 
@@ -89,10 +90,13 @@ class Container:
         state = seen["State"]
         if state["Status"] in ("created", "running", "paused") and not state.get("Restarting"):
             return condition_of(seen, name=self.name)
+        end = ended_at(state)
+        # The engine tells of a signal when it has sent it, which may be after the end that it made.
+        told = self._last_events(end, until=None if end is None else end + TOLD_LATE)
         return condition_of(
             seen,
             name=self.name,
-            events=self._last_events(ended_at(state)),
+            events=told,
             owner=self._owner_of_pids(seen),
             last_line=self._last_line(),
         )
@@ -211,12 +215,12 @@ class Container:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def _last_events(self, end: float | None, *, until: float | None = None) -> list[Any]:
-        """What the engine did to it before its end, or up to a later moment that is past.
+    def _last_events(self, end: float | None, *, until: float | None) -> list[Any]:
+        """What the engine did to it before its end, and up to a later moment: it is waited for.
 
         It remembers the last hundreds alone.
         """
-        if end is None:
+        if end is None or until is None:
             return []
         only = {"container": self.id, "type": "container"}
         try:
@@ -224,7 +228,7 @@ class Container:
                 return list(
                     self.engine.client.api.events(
                         since=f"{end - EVENTS:.6f}",
-                        until=f"{end if until is None else until:.6f}",
+                        until=f"{until:.6f}",
                         filters=only,
                         decode=True,
                     )

@@ -13,6 +13,7 @@ from second_engine import nbval
 
 from labkit import course
 from labkit.authoring.drift import check
+from labkit.authoring.examine import examine
 from labkit.authoring.run import run
 from labkit.authoring.source import Kind
 from labkit.checks.outcome import Outcome
@@ -86,3 +87,9 @@ def test_no_chapter_solves_an_exercise(chapter: course.Chapter) -> None:
 
 def test_the_notebooks_are_what_the_text_makes() -> None:
     check(course.course_dir(), ROOT)
+
+
+def test_no_chapter_lacks_a_part() -> None:
+    found = examine(course.course_dir(), ROOT)
+    assert list(found) == [chapter.name for chapter in CHAPTERS]
+    assert not [str(one) for findings in found.values() for one in findings if not one.advice]
