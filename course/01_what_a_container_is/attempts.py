@@ -7,7 +7,7 @@ from typing import Any
 
 from labkit import Container, Lab, answer, variant
 from labkit.authoring.attempts import right, wrong
-from labkit.inspect import read_process
+from labkit.inspect import read_process, read_processes
 from labkit.kernel import Process
 
 PARENT = "the number of the process that crowd hangs on"
@@ -419,14 +419,22 @@ def it_takes_signals_in_turn(lab: Lab) -> None:
 
 @right("01.5")
 def it_looks_now_and_then(lab: Lab) -> None:
-    _again(_house(lab, "python3", "-c", NOW_AND_THEN))
+    house = _again(_house(lab, "python3", "-c", NOW_AND_THEN))
+
+    def no_zombie() -> bool:
+        every = read_processes(lab.engine.host).values()
+        return not any(one.ppid == house.pid and one.state == "Z" for one in every)
+
+    house.wait_until(no_zombie, what="a look at the dead")
 
 
 @right("01.5")
 def who_ignores_their_end_is_not_asked(lab: Lab) -> None:
     """Source: wait(2), "Linux notes"."""
     code = "import signal as s, subprocess as p, sys; s.signal(s.SIGTERM, lambda *_: sys.exit()); "
-    ignore = "s.signal(s.SIGCHLD, s.SIG_IGN); p.Popen(sys.argv[1:]); [s.pause() for _ in iter(int, 1)]"
+    ignore = (
+        "s.signal(s.SIGCHLD, s.SIG_IGN); p.Popen(sys.argv[1:]); [s.pause() for _ in iter(int, 1)]"
+    )
     _again(_house(lab, "python3", "-c", code + ignore))
 
 

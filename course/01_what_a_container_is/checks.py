@@ -345,8 +345,8 @@ house = Exercise(
         "on waits for whatever child there is. Which program have you met that can `wait`?",
         "A shell's `wait` asks after every child, the adopted ones too. It must stay the first "
         "process, and have a handler for TERM: see `polite` in the chapter.",
-        '`["sh", "-c", "trap \'exit 0\' TERM; \\"$@\\" & wait", "first", *variant("01.5").command]` '
-        "as the command, from the image `toolbox`; then `docker restart house`.",
+        '`["sh", "-c", "trap \'exit 0\' TERM; \\"$@\\" & wait", "first", '
+        '*variant("01.5").command]` as the command; then `docker restart house`.',
     ],
     vary=_leaves,
 )
@@ -356,7 +356,7 @@ house = Exercise(
 def _(see: Evidence) -> Finding:
     house, mine = see.container("house"), see.variant
     inside = {process.pid: process for process in house.processes()}
-    runs = any(mine["command"][-1] in process.cmdline for process in inside.values())
+    runs = any(p.cmdline[1:] == tuple(mine["command"][1:]) for p in inside.values())
     expected = f"{mine['orphans']} orphans have ended and are gone, one lives on"
     if not runs or not _sleeping(house, mine["seconds"]):
         return Finding(
@@ -381,7 +381,8 @@ def _(see: Evidence) -> Finding:
         if dead
         else "none",
         hint="an orphan is handed to process 1, which must ask how it ended, though it never "
-        "started it: see `hint`",
+        "started it: see `hint`"
+        + ("; if yours asks only now and then, check again" if oldest < LINGERS else ""),
     )
 
 

@@ -139,11 +139,11 @@ check("01.4")
 # children that it never started. Most programs do not, and where one is made process 1, the dead
 # pile up, until no number is left for the living.
 #
-# `variant("01.5").command` is such a program: it leaves `variant("01.5").orphans` orphans that end at
-# once, one that sleeps for `variant("01.5").seconds` seconds, and one more every few seconds. Start a
-# container named `house`, from the image `toolbox`, in which a *first process of your own* runs this
-# command as it is, and sees to it that no orphan stays a zombie. Whoever stops `house` must not have
-# to wait, either: restart it (`docker restart house`), and it must take less than a second to end,
+# `variant("01.5").command` is such a program: it leaves `variant("01.5").orphans` orphans that end
+# at once, one that sleeps for `variant("01.5").seconds` seconds, and one more every few seconds.
+# Start a container named `house`, from the image `toolbox`, in which a *first process of your own*
+# runs this command as it is, and sees to it that no orphan stays a zombie. Nor must whoever stops
+# `house` have to wait: restart it (`docker restart house`); it must take less than a second to end,
 # without a KILL. The engine can put an `init` in front that does all this (`docker run --init`);
 # here you make one.
 

@@ -120,7 +120,7 @@ class Exercise:
 
     def _how(self, kind: str, name: str) -> str:
         """How to make what is not there."""
-        if self.scene and (kind, name) in self.parts:
+        if self.scene and kind != "answer" and (kind, name) in self.parts:
             return f'`scene("{self.id}")` sets it up, anew if need be'
         if self.piece and (kind, name) in self.parts:
             return f'write your piece, and run `trial("{self.id}")`, which makes it'

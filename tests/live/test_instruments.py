@@ -12,11 +12,11 @@ from labkit.engine import Engine
 from labkit.host import Host
 from labkit.inspect import (
     read_capabilities,
+    read_hostname,
     read_id_maps,
     read_listening,
     read_local_addresses,
     read_mounts,
-    read_hostname,
     read_namespace_table,
     read_process,
     read_processes,
