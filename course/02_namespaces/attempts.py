@@ -160,98 +160,113 @@ def predicted_and_not_counted(lab: Lab) -> None:
     answer("02.2", net=counts["net"], uts=counts["uts"])
 
 
-SEES = "doctor sees the processes of app"
-NETWORK = "doctor has a network of its own"
+SEES = "doctor sees the processes of app and desk"
+NETWORK = "each has a network of its own"
 OUT_OF_SIGHT = "the host's processes stay out of sight"
+SERVE = "app and desk serve"
+SERVER = "httpd -f -p 80"
+
+
+def _servers(lab: Lab, *, app: dict[str, Any] | None = None, **desk: Any) -> None:
+    """Both, on the same list of processes unless told otherwise, when they serve."""
+    one = lab.run("base", SERVER, name="app", **(app or {}))
+    two = lab.run("base", SERVER, name="desk", **(desk or {"pid_mode": "container:app"}))
+    for each in (one, two):
+        each.wait_until(each.served, what="the server")
 
 
 @right("02.3")
 def with_another_server(lab: Lab) -> None:
     code = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8000)"
-    app = lab.run("toolbox", ["python3", "-c", code], name="app")
-    app.wait_until(app.listening, what="the server", timeout=60)
+    desk = lab.run("toolbox", ["python3", "-c", code], name="desk")
+    desk.wait_until(desk.served, what="the server", timeout=60)
+    app = lab.run("base", SERVER, name="app", pid_mode="container:desk")
+    app.wait_until(app.served, what="the server")
     lab.run("base", name="doctor", pid_mode="container:app", cap_drop=["ALL"])
 
 
 @right("02.3")
-def app_moves_in_with_doctor(lab: Lab) -> None:
+def the_patients_move_in_with_doctor(lab: Lab) -> None:
     lab.run("base", name="doctor", network=lab.network("ward"))
-    app = lab.run("base", "httpd -f -p 80", name="app", pid_mode="container:doctor")
-    app.wait_until(app.listening, what="the server")
+    for name in ("app", "desk"):
+        docker(lab, "run", "-d", "--name", name, "--pid", "container:doctor", "labkit/base",
+               *SERVER.split())  # fmt: skip
+        one = lab.container(name)
+        one.wait_until(one.served, what="the server")
 
 
 @wrong("02.3", fails="doctor cannot enter another's", hint="nsenter")
 def with_the_keys(lab: Lab) -> None:
-    lab.run("base", "httpd -f -p 80", name="app")
+    _servers(lab)
     rights = ["SYS_ADMIN", "SYS_PTRACE"]
     lab.run("toolbox", name="doctor", pid_mode="container:app", cap_add=rights)
 
 
-@wrong("02.3", fails="app serves", hint="httpd")
-def a_neighbour_serves(lab: Lab) -> None:
-    app = lab.run("base", "sleep 1000", name="app")
-    lab.run("base", "httpd -f -p 80", name="side", network="container:app")
-    app.wait_until(app.listening, what="the server")
-    lab.run("base", name="doctor", pid_mode="container:app")
-
-
-@wrong("02.3", fails="app serves", hint="run on")
+@wrong("02.3", fails=SERVE, hint="run on")
 def app_stands_still(lab: Lab) -> None:
-    app = lab.run("base", "httpd -f -p 80", name="app")
+    _servers(lab)
     lab.run("base", name="doctor", pid_mode="container:app")
-    app.wait_until(app.served, what="the server")
-    app.pause()
+    lab.container("app").pause()
 
 
-@wrong("02.3", fails="app serves", hint="httpd")
-def nothing_is_served(lab: Lab) -> None:
-    lab.run("base", "sleep 1000", name="app")
+@wrong("02.3", fails=[NETWORK, SERVE], hint="httpd")
+def a_neighbour_serves(lab: Lab) -> None:
+    _servers(lab)
+    lab.container("desk").remove()
+    lab.run("base", name="desk", pid_mode="container:app", network="container:app")
     lab.run("base", name="doctor", pid_mode="container:app")
 
 
 @wrong("02.3", fails=NETWORK, hint="without `network=`")
 def app_moves_into_the_network(lab: Lab) -> None:
     lab.run("base", name="doctor")
-    lab.run("base", "httpd -f -p 80", name="app", network="container:doctor",
-            pid_mode="container:doctor")  # fmt: skip
+    inside = {"pid_mode": "container:doctor"}
+    _servers(lab, app={"network": "container:doctor", **inside}, **inside)
 
 
-@wrong("02.3", fails=SEES)
-def a_room_each(lab: Lab) -> None:
-    lab.run("base", "httpd -f -p 80", name="app")
+@wrong("02.3", fails=SEES, hint="with an option of its own")
+def a_list_each(lab: Lab) -> None:
+    _servers(lab, hostname="desk")
     lab.run("base", name="doctor")
+
+
+@wrong("02.3", fails=SEES, hint="desk must be started in that one")
+def one_patient_of_two(lab: Lab) -> None:
+    """As in the chapter."""
+    _servers(lab, hostname="desk")
+    lab.run("base", name="doctor", pid_mode="container:app")
 
 
 @wrong("02.3", fails=[SEES, NETWORK])
 def the_ordinary_sidecar(lab: Lab) -> None:
-    lab.run("base", "httpd -f -p 80", name="app")
+    _servers(lab)
     lab.run("base", name="doctor", network="container:app")
 
 
 @wrong("02.3", fails=NETWORK)
 def shares_both(lab: Lab) -> None:
-    lab.run("base", "httpd -f -p 80", name="app")
+    _servers(lab)
     lab.run("base", name="doctor", network="container:app", pid_mode="container:app")
 
 
 @wrong("02.3", fails=[SEES, OUT_OF_SIGHT])
 def sees_only_the_host(lab: Lab) -> None:
-    lab.run("base", "httpd -f -p 80", name="app")
+    _servers(lab)
     lab.run("base", name="doctor", pid_mode="host")
 
 
-@wrong("02.3", fails="the host's processes stay out of sight")
-def both_see_the_host(lab: Lab) -> None:
-    lab.run("base", "httpd -f -p 80", name="app", pid_mode="host")
+@wrong("02.3", fails=OUT_OF_SIGHT)
+def all_see_the_host(lab: Lab) -> None:
+    _servers(lab, app={"pid_mode": "host"}, pid_mode="host")
     lab.run("base", name="doctor", pid_mode="host")
 
 
-@wrong("02.3", fails=[SEES, NETWORK, OUT_OF_SIGHT])
+@wrong("02.3", fails=[SEES, NETWORK, OUT_OF_SIGHT, SERVE])
 def app_was_restarted(lab: Lab) -> None:
-    """The restart ends the namespace; doctor is killed with it."""
-    app = lab.run("base", "httpd -f -p 80", name="app")
+    """The restart ends the namespace; who was in it is killed."""
+    _servers(lab)
     doctor = lab.run("base", name="doctor", pid_mode="container:app")
-    app.restart(timeout=0)
+    lab.container("app").restart(timeout=0)
     doctor.wait_exit()
 
 
@@ -369,34 +384,55 @@ def box_in_the_host(lab: Lab) -> None:
 
 USER = "its first process is in a user namespace of its own"
 MAPPED = "root inside is your number outside"
+CLERK = "the clerk inside is your other number outside"
+NOBODY_ELSE = "nobody else is mapped"
 
 
-@wrong("02.5", fails=[USER, MAPPED])
+def _map() -> str:
+    own = variant("02.5")
+    return f"0 {own.uid} 1\\n{own.clerk} {own.clerk_uid} 1\\n"
+
+
+@wrong("02.5", fails=[USER, MAPPED, CLERK, NOBODY_ELSE])
 def only_another_user(lab: Lab) -> None:
     lab.run("toolbox", name="humble", user=str(variant("02.5").uid))
 
 
-@wrong("02.5", fails="root inside is your number outside")
+@wrong("02.5", fails=[MAPPED, CLERK, NOBODY_ELSE])
 def without_a_map(lab: Lab) -> None:
     humble(lab)
 
 
-@wrong("02.5", fails="root inside is your number outside", hint="is written, and stays")
+@wrong("02.5", fails=[MAPPED, CLERK, NOBODY_ELSE], hint="is written, and stays")
 def mapped_to_root(lab: Lab) -> None:
     lab.run("toolbox", "unshare --user --map-root-user sleep infinity", name="humble", **WORKBENCH)
 
 
-@wrong("02.5", fails="root inside is your number outside", hint="once")
+@wrong("02.5", fails=[MAPPED, CLERK, NOBODY_ELSE], hint="first who it is inside")
 def mapped_the_wrong_way_round(lab: Lab) -> None:
     write_map(humble(lab), f"{variant('02.5').uid} 0 1")
 
 
-@wrong("02.5", fails="root inside is your number outside")
-def mapped_to_the_next_one(lab: Lab) -> None:
-    write_map(humble(lab), f"0 {variant('02.5').uid + 1} 1")
+@wrong("02.5", fails=[CLERK, NOBODY_ELSE], hint="with all its lines")
+def one_line_after_the_other(lab: Lab) -> None:
+    made, own = humble(lab), variant("02.5")
+    write_map(made, f"0 {own.uid} 1")
+    made.exec(["sh", "-c", f"echo {own.clerk} {own.clerk_uid} 1 > /proc/1/uid_map"])
 
 
-@wrong("02.5", fails=[USER, MAPPED])
+@wrong("02.5", fails=[CLERK, NOBODY_ELSE])
+def a_whole_range(lab: Lab) -> None:
+    """As in the chapter: it maps the clerk too, to another."""
+    write_map(humble(lab), f"0 {variant('02.5').uid} 1000")
+
+
+@wrong("02.5", fails=NOBODY_ELSE, hint="says how many")
+def more_than_two(lab: Lab) -> None:
+    own = variant("02.5")
+    write_map(humble(lab), f"0 {own.uid} 9\\n{own.clerk} {own.clerk_uid} 1")
+
+
+@wrong("02.5", fails=[USER, MAPPED, CLERK, NOBODY_ELSE])
 def a_child_and_not_the_first(lab: Lab) -> None:
     lab.run("toolbox", ["sh", "-c", "unshare --user sleep 600 & wait"], name="humble", **WORKBENCH)
 
@@ -404,14 +440,20 @@ def a_child_and_not_the_first(lab: Lab) -> None:
 @right("02.5")
 def written_from_the_host(lab: Lab) -> None:
     made = humble(lab)
-    line = f"echo '0 {variant('02.5').uid} 1' > /proc/{made.pid}/uid_map"
+    line = f"printf '{_map()}' > /proc/{made.pid}/uid_map"
     done = lab.engine.host.run(["sh", "-c", line])
     assert done.exit_code == 0, done
 
 
 @right("02.5")
-def a_whole_range(lab: Lab) -> None:
-    write_map(humble(lab), f"0 {variant('02.5').uid} 1000")
+def the_clerk_first(lab: Lab) -> None:
+    own = variant("02.5")
+    docker(lab, "run", "-d", "--name", "humble", "--cap-add", "SYS_ADMIN", "--security-opt",
+           "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "labkit/toolbox",
+           "unshare", "-U", "sleep", "1000")  # fmt: skip
+    made = lab.container("humble")
+    made.wait_until(lambda: made.namespaces().relation("user") == "its own", what="a new user ns")
+    write_map(made, f"{own.clerk} {own.clerk_uid} 1\\n0 {own.uid} 1")
 
 
 def humble(lab: Lab) -> Container:
@@ -420,8 +462,8 @@ def humble(lab: Lab) -> Container:
     return made
 
 
-def write_map(container: Container, line: str) -> None:
-    done = container.exec(["sh", "-c", f"echo {line} > /proc/1/uid_map"])
+def write_map(container: Container, lines: str) -> None:
+    done = container.exec(["sh", "-c", f"printf '{lines}' > /proc/1/uid_map"])
     assert done.exit_code == 0, done
 
 
@@ -521,7 +563,7 @@ POD_SERVES = "shop serves at your port"
 POD_IDLE = "pod does nothing but hold"
 POD_PORTS = "no port is published"
 POD_OWN = "network and letterboxes are nobody else's"
-MEMBER = {"network": "container:pod", "ipc_mode": "container:pod"}
+MEMBER: dict[str, Any] = {"network": "container:pod", "ipc_mode": "container:pod"}
 
 
 def _pod(lab: Lab, **options: Any) -> None:
@@ -600,7 +642,8 @@ def the_server_holds(lab: Lab) -> None:
 
 @wrong("02.7", fails=[POD_NET, POD_IPC, POD_OWN], hint="holder is nobody's guest")
 def all_in_the_host(lab: Lab) -> None:
-    own, host = variant("02.7"), {"network": "host", "ipc_mode": "host"}
+    own = variant("02.7")
+    host: dict[str, Any] = {"network": "host", "ipc_mode": "host"}
     for name in ("pod", "post"):
         lab.run("base", name=name, **host)
     line = f"touch /dev/mqueue/{own.queue}; httpd -f -p {own.port}"

@@ -93,7 +93,7 @@ def _(see: Evidence) -> Finding:
         hint=f"`reset` it: that option shares the {other[0]} namespace; the pid namespace, which "
         "holds the process numbers, has an option of its own"
         if other
-        else '`reset("02.1")`, and start it again with `pid_mode="host"`: then it gets no new one',
+        else "`reset` it, and start it with an option for process numbers: it gets no new list",
     )
 
 
@@ -208,79 +208,93 @@ for each in ("net", "pid", "uts"):
 doctor = Exercise(
     "02.3",
     "A doctor who may look and not listen",
-    containers=["doctor", "app"],
+    containers=["doctor", "app", "desk"],
     hints=[
-        "Two kinds of namespaces matter here: one must be shared, one must not.",
-        "`sidecar` and `debug` in the chapter each share one kind. Which is the doctor?",
-        "`pid_mode=` takes `container:` and the name of the container whose processes to see.",
+        "Two kinds of namespaces matter here: one must be shared by all three, one by none.",
+        "`sidecar` and `debug` in the chapter each share one kind. Which is the doctor? But one "
+        "process is in one namespace of each kind: doctor alone cannot be with both. Who else "
+        "must move?",
+        "`pid_mode=` takes `container:` and the name of the container whose processes to see; what "
+        "doctor is given, `desk` can be given too.",
     ],
 )
+PATIENTS = ("app", "desk")
 
 
-@doctor.criterion("doctor sees the processes of app", points=2)
+@doctor.criterion("doctor sees the processes of app and desk", points=2)
 def _(see: Evidence) -> Finding:
-    mine, app, host = (see.namespaces(name) for name in ("doctor", "app", HOST))
-    if mine["pid"] == host["pid"]:
-        observed, hint = "doctor is in the host's", 'share with app: `pid_mode="container:app"`'
+    mine, host = see.namespaces("doctor")["pid"], see.namespaces(HOST)["pid"]
+    theirs = {name: see.namespaces(name) for name in PATIENTS}
+    unseen = [name for name, found in theirs.items() if found["pid"] != mine]
+    nets = [name for name in PATIENTS if theirs[name]["net"] == see.namespaces("doctor")["net"]]
+    if mine == host:
+        observed, hint = "doctor is in the host's", "share with a container, and not with the host"
+    elif len(unseen) == 1:
+        observed = f"doctor and {unseen[0]} are in different ones"
+        hint = f"who is in the right one already? {unseen[0]} must be started in that one, too"
     else:
-        also = "; they share a network" if mine["net"] == app["net"] else ""
-        observed = f"doctor and app are in different ones{also}"
-        hint = 'the option that shares process numbers is `pid_mode`: "container:app"'
+        also = f"; it shares a network with {' and '.join(nets)}" if nets else ""
+        observed = f"doctor is in one, and they are in others{also}"
+        hint = (
+            "process numbers are the business of one kind of namespace, with an option of its own"
+        )
     return Finding(
-        passed=mine["pid"] == app["pid"],
-        expected="one pid namespace for both",
+        passed=not unseen,
+        expected="one pid namespace for the three",
         observed=observed,
         hint=hint,
     )
 
 
-@doctor.criterion("doctor has a network of its own", guard=True)
+@doctor.criterion("each has a network of its own", guard=True)
 def _(see: Evidence) -> Finding:
-    mine = see.namespaces("doctor")["net"]
-    shared = see.sharing("doctor", "net")
-    if "app" not in shared and see.namespaces("app")["net"] == mine:
-        shared.append("app")  # which has moved in with doctor: it can listen in all the same
+    names = ("doctor", *PATIENTS)
+    nets = {name: see.namespaces(name)["net"] for name in names}
+    shared = {
+        name: {*see.sharing(name, "net")} | {n for n in names if nets[n] == nets[name]} - {name}
+        for name in names
+    }
+    told = [f"{name} with {' and '.join(sorted(who))}" for name, who in shared.items() if who]
     return Finding(
-        passed=not shared,
-        expected="a net namespace that nobody else is in",
-        observed=f"doctor shares the network of {' and '.join(shared)}",
-        hint="start doctor without `network=`: then the engine makes a new one",
+        passed=not told,
+        expected="net namespaces that nobody else is in",
+        observed=f"a network is shared: {'; '.join(told)}",
+        hint="start it without `network=`: then the engine makes a new one",
     )
 
 
 @doctor.criterion("doctor cannot enter another's", guard=True)
 def _(see: Evidence) -> Finding:
-    return no_keys(see, "doctor", "it can walk into the network of app, `nsenter` is enough")
+    return no_keys(see, "doctor", "it can walk into another network, `nsenter` is enough")
 
 
 @doctor.criterion("the host's processes stay out of sight", guard=True)
 def _(see: Evidence) -> Finding:
     host = see.namespaces(HOST)["pid"]
-    inside = [name for name in ("doctor", "app") if see.namespaces(name)["pid"] == host]
+    inside = [name for name in ("doctor", *PATIENTS) if see.namespaces(name)["pid"] == host]
     return Finding(
         passed=not inside,
-        expected="neither doctor nor app is in the pid namespace of the host",
+        expected="none of the three is in the pid namespace of the host",
         observed=f"{' and '.join(inside)} can see every process of the host",
-        hint='share the pid namespace of one container, not that of the host: no `pid_mode="host"`',
+        hint="share the pid namespace of one container, not that of the host",
     )
 
 
-@doctor.criterion("app serves", guard=True)
+@doctor.criterion("app and desk serve", guard=True)
 def _(see: Evidence) -> Finding:
-    app = see.container("app")
-    ports, stands = app.served(), stands_still(app)
-    if ports and stands:
-        observed = "its program stands still"
-        hint = f"let it run on. {app.condition().advice}".strip()
-    else:
-        observed = "no process of app listens on a TCP port"
-        hint = "start app with a server as its command: `httpd -f -p 80` will do"
-    return Finding(
-        passed=bool(ports) and not stands,
-        expected="a program of app that listens on a TCP port",
-        observed=observed,
-        hint=hint,
-    )
+    for name in PATIENTS:
+        one = see.container(name)
+        ports, stands = one.served(), stands_still(one)
+        if not ports or stands:
+            return Finding(
+                passed=False,
+                expected=f"a program of {name} that listens on a TCP port",
+                observed="its program stands still" if ports else f"no process of {name} listens",
+                hint=f"let it run on. {one.condition().advice}".strip()
+                if ports
+                else f"start {name} with a server as its command: `httpd -f -p 80` will do",
+            )
+    return Finding(True, "", "")
 
 
 # --- 02.4 ------------------------------------------------------------------------------------
@@ -355,18 +369,27 @@ def _(see: Evidence) -> Finding:
 
 # --- 02.5 ------------------------------------------------------------------------------------
 
+
+def draw_ids(draw: Random) -> dict[str, int]:
+    root, clerk = draw.sample(range(20_000, 60_000), 2)
+    return {"uid": root, "clerk": draw.randint(100, 900), "clerk_uid": clerk}
+
+
 humble = Exercise(
     "02.5",
     "A humble root",
     containers=["humble"],
     hints=[
-        "Look at `boxed` in the chapter: first a user namespace, then its map.",
+        "Look at `boxed` in the chapter: first a user namespace, then its map. That one has a "
+        "single line, of 500 numbers; yours needs two lines, of one number each.",
         "`unshare --user PROGRAM` as the container's command puts its first process into a new "
         "one. It takes the rights of the workbench: SYS_ADMIN, and no filters.",
-        "Then, from the container, as root: `echo 0 NUMBER 1 > /proc/1/uid_map`. A map can be "
-        "written once.",
+        "A map can be written once, so both lines must be in one write: two `echo` will not do; "
+        "`printf` can put a line end between them.",
+        "From the container, as root, with your numbers: "
+        "`printf '0 UID 1\\nCLERK CLERK_UID 1\\n' > /proc/1/uid_map`.",
     ],
-    vary=lambda draw: {"uid": draw.randint(20_000, 60_000)},
+    vary=draw_ids,
 )
 
 
@@ -377,27 +400,51 @@ def _(see: Evidence) -> Finding:
         passed=not shared,
         expected="a user namespace that nobody else is in",
         observed=f"it is in that of {' and '.join(shared[:3])}",
-        hint="`user=` only chooses a number, in the same namespace; the command must begin with "
-        "`unshare --user`",
+        hint="`user=` only chooses a number, in the same namespace; the first process must begin "
+        "in a new one",
     )
+
+
+def mapped(see: Evidence, inside: int, wanted: int) -> Finding:
+    """Whether a user inside is a user outside."""
+    uids: IdMap = see.container("humble").id_maps()[0]
+    outside = uids.to_outside(inside)
+    hint = "a map can be written once, with all its lines: `reset`, and write yours"
+    if not uids.ranges:
+        observed, hint = "no map was written", "the chapter writes one into /proc/1/uid_map"
+    elif outside is None:
+        observed = f"{inside} is not mapped at all"
+        hint += "; a line says first who it is inside"
+    else:
+        observed = f"{inside} is {outside}"
+        if see.sharing("humble", "user"):
+            hint = "give it a user namespace, with a map of yours"
+        elif outside == 0:  # as `unshare --map-root-user` writes it
+            hint = "its map is written, and stays: `reset`, start it without one, and write yours"
+    expected = f"{inside} inside is {wanted} outside"
+    return Finding(passed=outside == wanted, expected=expected, observed=observed, hint=hint)
 
 
 @humble.criterion("root inside is your number outside", points=2)
 def _(see: Evidence) -> Finding:
-    uids: IdMap = see.container("humble").id_maps()[0]
-    root, wanted = uids.to_outside(0), see.variant["uid"]
-    if root is None and not uids.ranges:
-        observed, hint = "no map was written", f"write `0 {wanted} 1` into /proc/1/uid_map"
-    elif root is None:
-        observed = "0 is not mapped at all"
-        hint = f"a map can be written once: `reset`, and write `0 {wanted} 1`, inside first"
-    elif root == 0:
-        observed, hint = "0 is 0: root outside too", "give it a user namespace with a map of yours"
-        if not see.sharing("humble", "user"):  # as `unshare --map-root-user` writes it
-            hint = "its map is written, and stays: `reset`, start it without one, and write yours"
-    else:
-        observed, hint = f"0 is {root}", "a map can be written once: `reset`, and write yours"
-    return Finding(passed=root == wanted, expected=f"0 is {wanted}", observed=observed, hint=hint)
+    return mapped(see, 0, see.variant["uid"])
+
+
+@humble.criterion("the clerk inside is your other number outside", points=2)
+def _(see: Evidence) -> Finding:
+    return mapped(see, see.variant["clerk"], see.variant["clerk_uid"])
+
+
+@humble.criterion("nobody else is mapped", guard=True)
+def _(see: Evidence) -> Finding:
+    uids = see.container("humble").id_maps()[0]
+    count = sum(one.count for one in uids.ranges)
+    return Finding(
+        passed=count == 2,
+        expected="a map of two numbers",
+        observed=f"a map of {count:,}",
+        hint="the last number of a line says how many; `reset`, and write yours",
+    )
 
 
 # --- 02.6 ------------------------------------------------------------------------------------

@@ -63,15 +63,19 @@ check("02.2")
 # %% [markdown]
 # ## 02.3 A doctor who may look and not listen
 #
-# Start a TCP server in a container named `app` (`httpd -f -p 80` will do), and beside it a
-# container named `doctor` that sees the processes of `app`, but has a network of its own: it must
-# not be able to listen in, nor to walk into the network of `app` with rights that it does not need.
-# The processes of the host are none of its business either.
+# Start two TCP servers, in containers named `app` and `desk` (`httpd -f -p 80` will do for both),
+# and beside them a container named `doctor` that sees the processes of both. But each of the three
+# has a network of its own: `doctor` must not be able to listen in, nor to walk into another's
+# network with rights that it does not need. The processes of the host are none of its business
+# either.
 
 # %% exercise="02.3"
 ### BEGIN SOLUTION
 app = lab.run("base", "httpd -f -p 80", name="app")
+desk = lab.run("base", "httpd -f -p 80", name="desk", pid_mode="container:app")
 doctor = lab.run("base", name="doctor", pid_mode="container:app")
+for each in (app, desk):
+    each.wait_port(80)
 ### END SOLUTION
 
 # %%
@@ -101,9 +105,10 @@ check("02.4")
 # %% [markdown]
 # ## 02.5 A humble root
 #
-# Start a container named `humble` whose *first process* is in a `user` namespace of its own, and
-# see to it that root in there, user 0, is the host's user `variant("02.5").uid`. (That number means
-# nobody in particular on the host, and that is the point.)
+# Start a container named `humble` whose *first process* is in a `user` namespace of its own. In
+# there, two users have a number outside, and nobody else has: root, user 0, is the host's user
+# `variant("02.5").uid`, and user `variant("02.5").clerk` is the host's `variant("02.5").clerk_uid`.
+# (Those numbers mean nobody in particular on the host, and that is the point.)
 
 # %%
 variant("02.5")
@@ -118,7 +123,9 @@ humble = lab.run(
     security_opt=["seccomp=unconfined", "apparmor=unconfined"],
 )
 humble.wait_until(lambda: humble.namespaces().relation("user") == "its own", what="a new user ns")
-humble.exec(["sh", "-c", f"echo 0 {variant('02.5').uid} 1 > /proc/1/uid_map"])
+own = variant("02.5")
+lines = f"0 {own.uid} 1\\n{own.clerk} {own.clerk_uid} 1\\n"
+humble.exec(["sh", "-c", f"printf '{lines}' > /proc/1/uid_map"])
 ### END SOLUTION
 
 # %%

@@ -78,7 +78,7 @@ def box(bench: Container, name: str, seconds: int) -> str:
             one.cmdline[-2:] == ("sleep", str(seconds)) and one.comm == "sleep" for one in every
         ):
             return "runs"
-        mine = [one for one in every if number in one.nspid and one.state != "Z"]
+        mine = [one for one in every if number in one.nspid[1:] and one.state != "Z"]
         return "" if mine else "has ended"
 
     try:
