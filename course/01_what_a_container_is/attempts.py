@@ -483,7 +483,6 @@ def in_another_ones_house(lab: Lab) -> None:
 
 
 @wrong("01.5", fails=LEFT, hint="as it is")
-def without_the_command(lab: Lab) -> None:
+def with_the_command_in_its_words_alone(lab: Lab) -> None:
     script = f"trap 'exit 0' TERM; sleep {variant('01.5').seconds} & wait"
-    house = lab.run("toolbox", ["sh", "-c", script], name="house")
-    _again(house)
+    _again(_house(lab, "sh", "-c", script, "first"))

@@ -623,6 +623,16 @@ def a_file_for_a_queue(lab: Lab) -> None:
     _wait_served(lab)
 
 
+@wrong("02.7", fails=POD_IPC, hint="can make a queue")
+def another_file_system_for_the_queues(lab: Lab) -> None:
+    own = variant("02.7")
+    _pod(lab)
+    lab.run("base", f"httpd -f -p {own.port}", name="shop", **MEMBER)
+    line = f"touch /dev/mqueue/{own.queue}; sleep 1000"
+    lab.run("base", ["sh", "-c", line], name="post", tmpfs={"/dev/mqueue": "size=1m"}, **MEMBER)
+    _wait_served(lab)
+
+
 @wrong("02.7", fails=[POD_NET, POD_IPC], hint="started again since")
 def the_holder_was_restarted(lab: Lab) -> None:
     _pod(lab)
@@ -913,6 +923,13 @@ def named_too_early(lab: Lab) -> None:
         hostname "$1"
         exec {UNSHARE.replace("--uts", "")} --mount-proc \\
             sh -c 'ip link set lo up; exec "$@"' "$@" """)
+
+
+@wrong("02.10", fails=[*ALL, BENCH], hint="and not before")
+def a_new_proc_for_all(lab: Lab) -> None:
+    """Without a mnt namespace: in the workbench nothing can be started any more."""
+    _tried(f"""#!/bin/sh
+        exec {UNSHARE.replace("--mount", "")} sh -c 'mount -t proc proc /proc; exec "$@"' "$@" """)
 
 
 @wrong("02.10", fails=CALLED, hint="hostname")

@@ -598,8 +598,11 @@ def _(see: Evidence) -> Finding:
     finding = together(see, "ipc", "IpcMode", "`ipc_mode=`, or `--ipc`")
     if not finding.passed:
         return finding
-    queue = see.variant["queue"]
-    found = see.host.list(f"/proc/{see.container('post').pid}/root/dev/mqueue")
+    queue, found = see.variant["queue"], list[str]()
+    for one in map(see.container, TRIO):  # all have the same, but where something else is mounted
+        there = one.mounts().at("/dev/mqueue")
+        if there is not None and there.fs_type == "mqueue":
+            found = found or see.host.list(f"/proc/{one.pid}/root/dev/mqueue")
     return Finding(
         passed=queue in found,
         expected=f"{queue} in /dev/mqueue",
@@ -852,17 +855,24 @@ def boxes(see: Evidence) -> dict[str, Process]:
 
 
 def each_box(
-    see: Evidence, expected: str, seen: Callable[[str, Process], str], hint: str
+    see: Evidence,
+    expected: str,
+    seen: Callable[[str, Process], str],
+    hint: str,
+    *,
+    first: str = "",
 ) -> Finding:
-    """Of both boxes alike: `seen` says what is wrong with one, or nothing."""
+    """Of both boxes alike: `seen` says what is wrong with one, or nothing.
+
+    `first` is the advice where there is no program at all.
+    """
     found = boxes(see)
     if missing := [name for name in see.variant["boxes"] if name not in found]:
         return Finding(
             passed=False,
             expected=f"`sleep {see.variant['boxes'][missing[0]]}` in bench, started by your piece",
             observed="no such process",
-            hint='`trial("02.10")` shows what your piece says; try it by hand in a `%%in bench` '
-            "cell: `namespaces oak hostname`",
+            hint=first or "it must run first: see the first of these",
         )
     wrong = {name: told for name, one in found.items() if (told := seen(name, one))}
     return Finding(
@@ -890,6 +900,8 @@ def _(see: Evidence) -> Finding:
         shared,
         "`man unshare` has an option for each kind; `lsns --task`, with the program's number, "
         "lists what it is in",
+        first='`trial("02.10")` shows what your piece says; try it by hand in a `%%in bench` cell: '
+        "`namespaces oak hostname`",
     )
 
 

@@ -1,5 +1,6 @@
 """What is there when an exercise of chapter 02 begins."""
 
+from contextlib import suppress
 from typing import Any
 
 from labkit import Container, Lab
@@ -49,41 +50,55 @@ def covered(lab: Lab, own: dict[str, Any]) -> None:
         )
 
 
-@runs_piece("02.10")
-def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
-    """The piece makes two boxes, in a workbench in which it is a program like any other."""
-    bench = lab.run("toolbox", name="bench", init=True, **WORKBENCH)
-    bench.put("/usr/local/bin/namespaces", program, mode=0o755)
-    return "; ".join(box(bench, name, seconds) for name, seconds in own["boxes"].items())
-
-
 # As in the chapter; and the right to change a network, for `lo`.
 WORKBENCH: dict[str, Any] = {
     "cap_add": ["SYS_ADMIN", "NET_ADMIN"],
     "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
     "cgroupns": "private",
 }
-BEGIN = 'namespaces "$@" </dev/null >/tmp/said 2>&1 & echo $!'
+BEGIN = 'namespaces "$@" </dev/null >/tmp/said-$1 2>&1 & echo $!'
 PATIENCE = 10.0  # seconds
 
 
-def box(bench: Container, name: str, seconds: int) -> str:
-    """One box, begun; returns what there is to say of it."""
-    words = ["namespaces", name, "sleep", str(seconds)]
-    number = int(bench.exec(["sh", "-c", BEGIN, *words]).stdout)
+@runs_piece("02.10")
+def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
+    """The piece makes two boxes, in a workbench in which it is a program like any other."""
+    bench = lab.run("toolbox", name="bench", init=True, **WORKBENCH)
+    bench.put("/usr/local/bin/namespaces", program, mode=0o755)
+    boxes: dict[str, int] = own["boxes"]
+    begun = {
+        name: bench.exec(["sh", "-c", BEGIN, "sh", name, "sleep", str(seconds)])
+        for name, seconds in boxes.items()
+    }
+    if spoiled := [one for one in begun.values() if not one.stdout.strip().isdecimal()]:
+        words = f"{spoiled[0].stdout}{spoiled[0].stderr}".strip()
+        return f"bench itself can start no program any more, which it could before: {words}"
+    numbers = {name: int(one.stdout) for name, one in begun.items()}
 
-    def begun_or_ended() -> str:
+    def become_of() -> dict[str, str]:
+        """Of each box, whether its program runs, or your piece has ended."""
         every = bench.processes()
-        if any(
-            one.cmdline[-2:] == ("sleep", str(seconds)) and one.comm == "sleep" for one in every
-        ):
-            return "runs"
-        mine = [one for one in every if number in one.nspid[1:] and one.state != "Z"]
-        return "" if mine else "has ended"
+        runs = {p.cmdline[-1] for p in every if p.comm == "sleep" and p.cmdline}
+        there = {number for p in every if p.state != "Z" for number in p.nspid[1:]}
+        told = {}
+        for name, seconds in boxes.items():
+            if str(seconds) in runs:
+                told[name] = "runs"
+            elif numbers[name] not in there:
+                told[name] = "has ended"
+        return told
 
-    try:
-        how = bench.wait_until(begun_or_ended, what="your program", timeout=PATIENCE)
-    except WaitTimeoutError:
-        how = "has not begun your program"
-    said = " / ".join(bench.exec(["tail", "-n", "3", "/tmp/said"]).stdout.splitlines())
-    return f"`{' '.join(words)}` {how}" + (f", and says: {said}" if said else "")
+    with suppress(WaitTimeoutError):
+        bench.wait_until(lambda: len(become_of()) == len(boxes), what="boxes", timeout=PATIENCE)
+    told = become_of()
+    return "; ".join(
+        f"`namespaces {name} sleep {seconds}` {told.get(name, 'has not begun your program yet')}"
+        + said(bench, name)
+        for name, seconds in boxes.items()
+    )
+
+
+def said(bench: Container, name: str) -> str:
+    """The last lines that the piece printed."""
+    lines = bench.exec(["tail", "-n", "3", f"/tmp/said-{name}"]).stdout.splitlines()
+    return f", and says: {' / '.join(lines)}" if lines else ""
