@@ -178,7 +178,7 @@ member = {"network": "container:pod", "ipc_mode": "container:pod"}
 shop = lab.run("base", f"httpd -f -p {own.port}", name="shop", **member)
 post = lab.run("base", f"sh -c 'touch /dev/mqueue/{own.queue}; sleep 1000'", name="post", **member)
 shop.wait_port(own.port)
-post.wait_until(lambda: own.queue in post.exec("ls /dev/mqueue").stdout, what="the queue")
+_ = post.wait_until(lambda: own.queue in post.exec("ls /dev/mqueue").stdout, what="the queue")
 ### END SOLUTION
 
 # %%
@@ -252,15 +252,10 @@ check("02.9")
 #
 # From here on you make a container yourself, by hand, one piece in each of three chapters; chapter
 # 05 puts them together. **A piece is a program in a file that sets one thing up and then becomes
-# the command that it was given**, so that pieces can stand in front of each other. They are kept
-# in the folder `container` of your `work`. This is where the first one belongs:
-
-# %% tags=["nbval-ignore-output"]
-piece("02.10")
-
-# %% [markdown]
-# Write it, with any editor, or from here with `piece("02.10").write("...")`; as a shell script, or
-# in Python. It is called with a name, a program and what that is given:
+# the command that it was given**, so that pieces can stand in front of each other. The first one is
+# the file `namespaces` in the folder `container` of your `work`; `piece("02.10")` says where that
+# is. Write it, with any editor, or from here with `piece("02.10").write("...")`; as a shell script,
+# or in Python. It is called with a name, and with a program and what that is given:
 #
 #     namespaces oak sleep 1000
 #
