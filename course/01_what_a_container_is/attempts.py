@@ -7,7 +7,7 @@ from typing import Any
 
 from labkit import Container, Lab, answer, variant
 from labkit.authoring.attempts import right, wrong
-from labkit.inspect import read_process
+from labkit.inspect import read_process, read_processes
 from labkit.kernel import Process
 
 PARENT = "the number of the process that crowd hangs on"
@@ -384,3 +384,134 @@ def a_shell_that_answers_for_it(lab: Lab) -> None:
 def another_program(lab: Lab) -> None:
     line = f"{_lying('echo saved >/work; ')} sleep 1000 & wait"
     _slow(lab, ["sh", "-c", line, variant("01.4").program]).restart(timeout=2)
+
+
+LEFT = "the orphans of your command leave no zombie"
+STOPS = "a stop takes it under a second, without a KILL"
+YOUR_OWN = "its first process is process 1, and your own"
+WAITS_FOR_ALL = """
+import os, signal, subprocess, sys
+program = subprocess.Popen(sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: program.terminate())
+while os.wait()[0] != program.pid:
+    pass
+"""
+TAKES_SIGNALS_IN_TURN = """
+import os, signal, subprocess, sys
+signals = {signal.SIGTERM, signal.SIGCHLD}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+free = lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+subprocess.Popen(sys.argv[1:], preexec_fn=free)
+while signal.sigwait(signals) != signal.SIGTERM:
+    while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+        pass
+"""
+NOW_AND_THEN = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+subprocess.Popen(sys.argv[1:])
+while True:
+    time.sleep(0.2)
+    while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+        pass
+"""
+
+
+def _house(lab: Lab, *front: str, **options: Any) -> Container:
+    """Your command behind another, when it has left its orphans."""
+    house = lab.run("toolbox", [*front, *variant("01.5").command], name="house", **options)
+    return _wait_for_orphans(house)
+
+
+def _wait_for_orphans(house: Container) -> Container:
+    living = ("sleep", str(variant("01.5").seconds))
+    house.wait_until(
+        lambda: any(p.cmdline == living for p in house.processes()), what="orphans", timeout=60
+    )
+    return house
+
+
+def _again(house: Container) -> Container:
+    return _wait_for_orphans(house.restart(timeout=1))
+
+
+@right("01.5")
+def it_waits_for_all(lab: Lab) -> None:
+    _again(_house(lab, "python3", "-c", WAITS_FOR_ALL))
+
+
+@right("01.5")
+def it_takes_signals_in_turn(lab: Lab) -> None:
+    """No handler, and yet it hears."""
+    _again(_house(lab, "python3", "-c", TAKES_SIGNALS_IN_TURN))
+
+
+@right("01.5")
+def it_looks_now_and_then(lab: Lab) -> None:
+    house = _again(_house(lab, "python3", "-c", NOW_AND_THEN))
+
+    def no_zombie() -> bool:
+        every = read_processes(lab.engine.host).values()
+        return not any(one.ppid == house.pid and one.state == "Z" for one in every)
+
+    house.wait_until(no_zombie, what="a look at the dead")
+
+
+@right("01.5")
+def who_ignores_their_end_is_not_asked(lab: Lab) -> None:
+    """Source: wait(2), "Linux notes"."""
+    code = "import signal as s, subprocess as p, sys; s.signal(s.SIGTERM, lambda *_: sys.exit()); "
+    ignore = (
+        "s.signal(s.SIGCHLD, s.SIG_IGN); p.Popen(sys.argv[1:]); [s.pause() for _ in iter(int, 1)]"
+    )
+    _again(_house(lab, "python3", "-c", code + ignore))
+
+
+@right("01.5")
+def a_house_by_the_command_line(lab: Lab) -> None:
+    script = """trap 'kill $!; exit' TERM; "$@" & while kill -0 $!; do wait $!; done"""
+    _docker(lab, "run", "-d", "--name", "house", "--network", "none", "labkit/toolbox", "bash",
+            "-c", script, "first", *variant("01.5").command)  # fmt: skip
+    _wait_for_orphans(lab.container("house"))
+    _docker(lab, "restart", "house")
+    _wait_for_orphans(lab.container("house"))
+
+
+@wrong("01.5", fails=[LEFT, STOPS], hint="handed to process 1")
+def the_command_alone(lab: Lab) -> None:
+    _again(_house(lab))
+
+
+@wrong("01.5", fails=LEFT, hint="though it never started it")
+def it_asks_after_its_own_child_alone(lab: Lab) -> None:
+    code = "import signal as s, subprocess as p, sys; s.signal(s.SIGTERM, lambda *_: sys.exit()); "
+    _again(_house(lab, "python3", "-c", code + "p.run(sys.argv[1:])"))
+
+
+@wrong("01.5", fails=STOPS, hint="9 is KILL")
+def it_does_not_hear(lab: Lab) -> None:
+    _again(_house(lab, "sh", "-c", '"$@" & wait', "first"))
+
+
+@wrong("01.5", fails=STOPS, hint="docker restart house")
+def it_was_never_stopped(lab: Lab) -> None:
+    _house(lab, "sh", "-c", """trap 'exit 0' TERM; "$@" & wait""", "first")
+
+
+@wrong("01.5", fails=YOUR_OWN, hint="what you would use at work")
+def the_engines_init(lab: Lab) -> None:
+    _again(_house(lab, init=True))
+
+
+@wrong("01.5", fails=YOUR_OWN, hint="without `pid_mode=`")
+def in_another_ones_house(lab: Lab) -> None:
+    """As the holder of a pod reaps for its guests."""
+    lab.run("toolbox", ["sh", "-c", "sleep 1000 & wait"], name="nurse")
+    script = """trap 'exit 0' TERM; "$@" & wait"""
+    _again(_house(lab, "sh", "-c", script, "first", pid_mode="container:nurse"))
+
+
+@wrong("01.5", fails=LEFT, hint="as it is")
+def with_the_command_in_its_words_alone(lab: Lab) -> None:
+    script = f"trap 'exit 0' TERM; sleep {variant('01.5').seconds} & wait"
+    _again(_house(lab, "sh", "-c", script, "first"))

@@ -14,6 +14,7 @@ from labkit.inspect import (
     Process,
     read_blocked,
     read_process,
+    read_processes,
     read_signals,
 )
 
@@ -243,30 +244,30 @@ slow = Exercise(
     scene=True,
 )
 NO_ENDING = (
-    "stop it, and start it again: `docker restart slow`. The engine remembers only the latest "
+    "stop it, and start it again: `docker restart {0}`. The engine remembers only the latest "
     "hundreds of things that it did: check soon after"
 )
 
 
-@slow.criterion("a stop took under a second, without a KILL", points=2)
-def _(see: Evidence) -> Finding:
-    slow = see.container("slow")
-    _ = slow.pid  # it must run
-    ending, expected = slow.last_ending(), "one signal, and the end within a second"
+def _quick_end(see: Evidence, name: str) -> Finding:
+    """Whether it was last stopped by one signal that it heard, and in less than a second."""
+    container = see.container(name)
+    _ = container.pid  # it must run
+    ending, expected = container.last_ending(), "one signal, and the end within a second"
     if ending is None:
         return Finding(
             passed=False,
             expected=expected,
             observed="this one was not stopped and started again, as far as the engine remembers",
-            hint=NO_ENDING,
+            hint=NO_ENDING.format(name),
         )
     sent = ", then ".join(map(str, ending.signals)) or "none"
     killed = KILL in ending.signals
-    plain = _stop_signal(slow) or ending.signals[:1]
+    plain = _stop_signal(container) or ending.signals[:1]
     if killed:
         hint = (
             "9 is KILL: it is sent when nobody heard the first signal, or in its place. Does the "
-            "first process handle that one? `grep SigCgt /proc/$slow/status` on the host"
+            f"first process handle that one? `grep SigCgt /proc/${name}/status` on the host"
         )
     elif ending.signals and ending.signals != plain:
         hint = (
@@ -274,7 +275,7 @@ def _(see: Evidence) -> Finding:
             "was told by another: make it anew, so that it is sent the one it waits for"
         )
     else:
-        hint = "it must be the engine that asks it to end: `docker restart slow`"
+        hint = f"it must be the engine that asks it to end: `docker restart {name}`"
     return Finding(
         passed=len(ending.signals) == 1
         and ending.signals == plain
@@ -293,13 +294,18 @@ def _stop_signal(container: Container) -> tuple[int, ...]:
     return (int(name),) if name.isdigit() else tuple(SIGNALS[n] for n in SIGNALS if n == name)
 
 
+@slow.criterion("a stop took under a second, without a KILL", points=2)
+def _(see: Evidence) -> Finding:
+    return _quick_end(see, "slow")
+
+
 @slow.criterion("the program saved its work and ended with its own exit code")
 def _(see: Evidence) -> Finding:
     slow, code = see.container("slow"), see.variant["_code"]
     _ = slow.pid  # it must run
     expected = f"its work in {WORK}, and exit code {code}, with which your program ends then"
     if (ending := slow.last_ending()) is None:
-        return Finding(False, expected, "it has not ended yet", NO_ENDING)
+        return Finding(False, expected, "it has not ended yet", NO_ENDING.format("slow"))
     how = {128 + KILL: ": it was killed", 128 + SIGNALS["TERM"]: ": TERM ended it"}
     saved = bool(see.host.read_many([f"/proc/{slow.pid}/root{WORK}"]))
     return Finding(
@@ -321,4 +327,109 @@ def _(see: Evidence) -> Finding:
         expected="a shell with the text of your program, and a handler for what it waits for",
         observed="; ".join(" ".join(p.cmdline) for p in processes),
         hint='give it to a shell as it is: `["sh", "-c", variant("01.4").program]`',
+    )
+
+
+# A process whose parent ends before it is an orphan; each ends at once, but for one.
+LEAVES = """
+import os, time
+
+def leave_orphan(seconds):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.execvp("sleep", ["sleep", seconds])
+        os._exit(0)
+    try:
+        os.wait()
+    except ChildProcessError:
+        pass
+
+for _ in range({orphans}):
+    leave_orphan("0")
+leave_orphan("{seconds}")
+while True:
+    time.sleep(3)
+    leave_orphan("0")
+"""
+TICKS = 100  # of a process's start time, in a second: `getconf CLK_TCK`
+LINGERS = 2.0  # seconds: whoever looks after its children only now and then does look after them
+INITS = ("docker-init", "podman-init")  # what an engine mounts for `--init`
+
+
+def _leaves(draw: random.Random) -> dict[str, Any]:
+    own = {"orphans": draw.randrange(8, 20), "seconds": draw.randrange(2000, 9000)}
+    return {**own, "command": ["python3", "-c", LEAVES.format(**own).strip()]}
+
+
+house = Exercise(
+    "01.5",
+    "A house for orphans",
+    containers=["house"],
+    hints=[
+        "Start your command as it is, and look: `docker exec house ps -eo pid,ppid,stat,comm`. "
+        "Whose children are the zombies (Z)? What did that process do to learn how they ended?",
+        "Put a program of your own in front, which starts your command as its child, and from then "
+        "on waits for whatever child there is. Which program have you met that can `wait`?",
+        "A shell's `wait` asks after every child, the adopted ones too. It must stay the first "
+        "process, and have a handler for TERM: see `polite` in the chapter.",
+        '`["sh", "-c", "trap \'exit 0\' TERM; \\"$@\\" & wait", "first", '
+        '*variant("01.5").command]` as the command; then `docker restart house`.',
+    ],
+    vary=_leaves,
+)
+
+
+@house.criterion("the orphans of your command leave no zombie", points=2)
+def _(see: Evidence) -> Finding:
+    house, mine = see.container("house"), see.variant
+    inside = {process.pid: process for process in house.processes()}
+    runs = any(p.cmdline[1:] == tuple(mine["command"][1:]) for p in inside.values())
+    expected = f"{mine['orphans']} orphans have ended and are gone, one lives on"
+    if not runs or not _sleeping(house, mine["seconds"]):
+        return Finding(
+            passed=False,
+            expected=expected,
+            observed=f"your command has not left `sleep {mine['seconds']}` behind yet"
+            if runs
+            else "your command does not run in it",
+            hint="if it has just been started, check again"
+            if runs
+            else 'let your own program start it as it is: `variant("01.5").command`, in `toolbox`',
+        )
+    now = float(see.host.read("/proc/uptime").split()[0])
+    dead = [p for p in read_processes(see.host).values() if p.state == "Z" and p.ppid in inside]
+    oldest = max((now - one.start_time / TICKS for one in dead), default=0.0)
+    whose = sorted({" ".join(inside[one.ppid].cmdline[:2]) for one in dead})
+    return Finding(
+        passed=len(dead) < mine["orphans"] // 2 and oldest < LINGERS,
+        expected=expected,
+        observed=f"{len(dead)} zombies, the oldest for {oldest:.0f} s, children of "
+        f"`{'`, `'.join(whose)}`"
+        if dead
+        else "none",
+        hint="an orphan is handed to process 1, which must ask how it ended, though it never "
+        "started it: see `hint`"
+        + ("; if yours asks only now and then, check again" if oldest < LINGERS else ""),
+    )
+
+
+@house.criterion("a stop takes it under a second, without a KILL")
+def _(see: Evidence) -> Finding:
+    return _quick_end(see, "house")
+
+
+@house.criterion("its first process is process 1, and your own", guard=True)
+def _(see: Evidence) -> Finding:
+    house = see.container("house")
+    others = see.sharing("house", "pid")
+    inits = [m for m in house.mounts() if m.mount_point.rpartition("/")[2] in INITS]
+    return Finding(
+        passed=not others and not inits,
+        expected="a list of processes that begins with a program of yours",
+        observed=f"it is on the list of {' and '.join(others)}, where another is process 1"
+        if others
+        else "the engine has put its own `init` in front",
+        hint="`reset`, and start it without `pid_mode=`"
+        if others
+        else "`--init` is what you would use at work; here you write one: start it without",
     )

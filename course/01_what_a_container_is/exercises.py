@@ -131,3 +131,36 @@ slow.restart()
 
 # %%
 check("01.4")
+
+# %% [markdown]
+# ## 01.5 A house for orphans
+#
+# When a process ends, its number and its exit code stay on the list until its parent has asked how
+# it ended. Until then it is a **zombie**, a number and nothing more. A process whose parent has
+# ended is an **orphan**: the kernel makes it a child of process 1. So process 1 must ask after
+# children that it never started. Most programs do not, and where one is made process 1, the dead
+# pile up, until no number is left for the living.
+#
+# `variant("01.5").command` is such a program: it leaves `variant("01.5").orphans` orphans that end
+# at once, one that sleeps for `variant("01.5").seconds` seconds, and one more every few seconds.
+# Start a container named `house`, from the image `toolbox`, in which a *first process of your own*
+# runs this command as it is, and sees to it that no orphan stays a zombie. Nor must whoever stops
+# `house` have to wait: restart it (`docker restart house`); it must take less than a second to end,
+# without a KILL. The engine can put an `init` in front that does all this (`docker run --init`);
+# here you make one.
+
+# %%
+variant("01.5")
+
+# %% exercise="01.5"
+### BEGIN SOLUTION
+script = """trap 'exit 0' TERM; "$@" & wait"""
+house = lab.run("toolbox", ["sh", "-c", script, "first", *variant("01.5").command], name="house")
+living = ("sleep", str(variant("01.5").seconds))
+house.wait_until(lambda: any(p.cmdline == living for p in house.processes()), what="orphans")
+house.restart()
+_ = house.wait_until(lambda: any(p.cmdline == living for p in house.processes()), what="orphans")
+### END SOLUTION
+
+# %%
+check("01.5")

@@ -12,7 +12,7 @@ from labkit.host.stream import Chunks
 
 READING = frozenset({"anchor", "read", "link", "list", "stat", "sweep"})
 # Programs that tell and change nothing, with all their words.
-TELLING = frozenset({("ip", "-o", "-4", "address", "show")})
+TELLING = frozenset({("ip", "-o", "-4", "address", "show"), ("uname", "-n")})
 
 
 class RememberedHost(Host):

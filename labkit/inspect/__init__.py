@@ -14,6 +14,7 @@ from labkit.inspect.condition import Kind as ConditionKind
 from labkit.inspect.container import Container, called, read_containers
 from labkit.inspect.events import Events
 from labkit.inspect.executable import Executable, read_executable
+from labkit.inspect.hostname import read_hostname
 from labkit.inspect.idmaps import read_id_maps
 from labkit.inspect.image import HistoryStep, Image
 from labkit.inspect.mounts import MountTable, read_mounts
@@ -34,6 +35,7 @@ from labkit.inspect.sockets import (
     read_served,
 )
 from labkit.inspect.source import Source
+from labkit.inspect.time_offsets import read_time_offsets
 from labkit.inspect.volume import Volume
 from labkit.kernel import CapabilitySets, IdMap, Mount, Namespaces, Process, SignalSets
 
@@ -65,6 +67,7 @@ __all__ = [
     "read_capabilities",
     "read_containers",
     "read_executable",
+    "read_hostname",
     "read_id_maps",
     "read_interface_addresses",
     "read_listening",
@@ -77,4 +80,5 @@ __all__ = [
     "read_processes",
     "read_served",
     "read_signals",
+    "read_time_offsets",
 ]

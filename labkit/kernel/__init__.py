@@ -4,6 +4,7 @@
     processes      /proc/PID/stat, status, cmdline    mounts         /proc/PID/mountinfo
     idmaps         /proc/PID/uid_map, gid_map         cgroups        /proc/PID/cgroup, mounts
     signals        SigCgt and the like                sockets        /proc/PID/net/tcp, fib_trie
+    time_offsets   /proc/PID/timens_offsets
     memory, cpu, cpuset, pids, freezer, io            the files of a cgroup, v1 or v2
 
 A text that is not what the kernel writes raises `BadValueError`, and a text may be read from
@@ -48,6 +49,7 @@ from labkit.kernel.sockets import (
     parse_listening_sockets,
     parse_local_addresses,
 )
+from labkit.kernel.time_offsets import TimeOffsets, parse_time_offsets
 
 __all__ = [
     "CAPABILITIES",
@@ -81,6 +83,7 @@ __all__ = [
     "PidsState",
     "Process",
     "SignalSets",
+    "TimeOffsets",
     "cgroup_dirs",
     "cgroup_mounts",
     "cpu_state",
@@ -101,6 +104,7 @@ __all__ = [
     "parse_proc_cgroup",
     "parse_process",
     "parse_signal_sets",
+    "parse_time_offsets",
     "pids_state",
     "program_memory",
     "to_mask",

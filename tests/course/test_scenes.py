@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from labkit import Lab, check, reset, scene, variant
+from labkit import Lab, check, piece, reset, scene, trial, variant
 from labkit.authoring.attempts import learner
-from labkit.checks import Outcome, catalog
+from labkit.checks import Evidence, Outcome, catalog
 from labkit.errors import NotFoundError, UnknownExerciseError
+from labkit.inspect import Namespaces
 
 ONE = "02.6"
+PIECE = "02.10"
+FIRST_TRY = '#!/bin/sh\nshift; echo so far so good; exec "$@"\n'
 POD = ["hold", "watch", "web"]
 
 
@@ -71,3 +74,55 @@ def test_another_learners_has_the_same_names(lab: Lab) -> None:
         reset(ONE)
     assert pod(lab) == mine
     assert check(ONE).outcome is Outcome.INCORRECT
+
+
+def test_a_trial_runs_the_piece_and_runs_it_anew(lab: Lab) -> None:
+    assert repr(trial(PIECE)).startswith("Nothing to try")
+    assert pod(lab) == {}
+    piece(PIECE).write(FIRST_TRY)
+    told = repr(trial(PIECE))
+    assert told.count("runs, and says: so far so good") == len(variant(PIECE).boxes)
+    first = pod(lab)
+    assert check(PIECE).outcome is Outcome.INCORRECT
+    piece(PIECE).write("#!/bin/sh\nsleep 0; echo no >&2; exit 1\n")
+    assert "has ended, and says: no" in repr(trial(PIECE))
+    assert pod(lab).keys() == first.keys() == {"bench"} and pod(lab) != first
+    reset(PIECE)
+    assert pod(lab) == {}
+    assert piece(PIECE).read()  # what the learner wrote stays
+    with pytest.raises(UnknownExerciseError, match="has no trial"):
+        trial(ONE)
+
+
+def test_a_piece_that_cannot_be_run_at_all(lab: Lab) -> None:
+    piece(PIECE).write("")
+    assert "has ended" in repr(trial(PIECE))
+    piece(PIECE).write("#!/bin/nothing\n")
+    assert "not found" in repr(trial(PIECE)) or "No such file" in repr(trial(PIECE))
+
+
+def test_an_interrupted_trial_leaves_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(there: Lab, *_: object) -> str:
+        there.run("toolbox", name="bench")
+        raise KeyboardInterrupt
+
+    piece(PIECE).write(FIRST_TRY)
+    monkeypatch.setattr(catalog, "trial_of", lambda _: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trial(PIECE)
+    assert pod(lab) == {}
+
+
+def test_a_kernel_without_the_namespaces_that_are_asked_for_costs_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.run("base", name="moved")
+    whole = Evidence.namespaces
+
+    def older(self: Evidence, name: str) -> Namespaces:
+        return Namespaces({k: v for k, v in whole(self, name).items() if k != "time"})
+
+    monkeypatch.setattr(Evidence, "namespaces", older)
+    report = check("02.9")
+    assert report.outcome is Outcome.NOT_JUDGED
+    assert "no time namespaces" in report.advice

@@ -12,6 +12,7 @@ from labkit.engine import Engine
 from labkit.host import Host
 from labkit.inspect import (
     read_capabilities,
+    read_hostname,
     read_id_maps,
     read_listening,
     read_local_addresses,
@@ -20,6 +21,7 @@ from labkit.inspect import (
     read_process,
     read_processes,
     read_signals,
+    read_time_offsets,
 )
 from labkit.kernel import CAPABILITIES, KINDS, Namespace, parse_mask, to_mask
 from labkit.lab import Container, Lab
@@ -135,6 +137,25 @@ def test_signals_against_ps(host: Host, lab: Lab, signal: str, shell: Shell) -> 
         assert int(mask, 16) == sum(1 << (number - 1) for number in numbers)
     assert {"USR1": 10, "HUP": 1}[signal] in found.caught
     assert 28 in found.ignored  # WINCH, signal(7)
+
+
+def test_host_name_and_clocks_against_what_is_told_inside(
+    host: Host, lab: Lab, shell: Shell
+) -> None:
+    unshared = ["unshare", "--uts", "--time", "--boottime", "864000", "--fork"]
+    line = ["sh", "-c", "hostname ahead; exec sleep 1000"]
+    moved = lab.run("toolbox", [*unshared, *line], name="moved", cap_add=["SYS_ADMIN", "SYS_TIME"],
+                    security_opt=["seccomp=unconfined", "apparmor=unconfined"])  # fmt: skip
+    found = moved.wait_until(
+        lambda: [one.pid for one in moved.processes() if one.comm == "sleep"], what="the sleep"
+    )
+    enter = ("nsenter", "-t", found[0], "--uts", "--time")
+    assert read_hostname(host, found[0]) == shell(*enter, "hostname").strip() == "ahead"
+    offsets = read_time_offsets(host, found[0])
+    assert (offsets.boottime, offsets.monotonic) == (864_000, 0)
+    up = float(shell(*enter, "cat", "/proc/uptime").split()[0])
+    assert up - float(shell("cat", "/proc/uptime").split()[0]) == pytest.approx(864_000, abs=10)
+    assert read_time_offsets(host, moved.pid) == offsets  # of its children, who are there
 
 
 def test_mounts_against_findmnt(host: Host, box: Container, shell: Shell) -> None:

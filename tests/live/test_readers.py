@@ -13,6 +13,7 @@ from labkit.host import Host, ProbeHost
 from labkit.inspect import (
     Cgroup,
     read_capabilities,
+    read_hostname,
     read_id_maps,
     read_listening,
     read_local_addresses,
@@ -22,6 +23,7 @@ from labkit.inspect import (
     read_process,
     read_processes,
     read_signals,
+    read_time_offsets,
 )
 from labkit.lab import Container, Lab
 
@@ -50,6 +52,8 @@ OF_A_PROCESS: dict[str, Callable[[Host, int], object]] = {
     "capabilities": read_capabilities,
     "mounts": read_mounts,
     "signals": read_signals,
+    "host name": read_hostname,
+    "time offsets": read_time_offsets,
     "listening": read_listening,
     "local addresses": read_local_addresses,
     "cgroup directories": lambda host, pid: Cgroup(host, pid).directories,
