@@ -20,6 +20,7 @@ from labkit.inspect import (
     read_mounts,
     read_namespace_table,
     read_namespaces,
+    read_namespaces_of,
     read_process,
     read_processes,
     read_signals,
@@ -124,6 +125,27 @@ def test_a_frozen_container_is_frozen_to_both(
         assert [Cgroup(host, plain.pid).freezer().frozen for host in (local, probe)] == [True, True]
     finally:
         plain.unpause()
+
+
+def test_a_process_that_waits_to_be_asked_after_is_in_no_namespace(
+    engine: Engine, local: Host, probe: ProbeHost
+) -> None:
+    """As the first process of a container does for a moment, when it ends."""
+    code = "import os, time\nif os.fork() == 0: os._exit(0)\nprint('left', flush=True)\ntime.sleep(999)"
+    with Lab(engine=engine) as lab:
+        parent = lab.run("toolbox", ["python3", "-c", code])
+        parent.wait_log("left", timeout=60)
+
+        def zombie() -> int | None:
+            every = read_processes(local).values()
+            return next((p.pid for p in every if p.ppid == parent.pid and p.state == "Z"), None)
+
+        found = parent.wait_until(zombie, what="a zombie")
+        assert found is not None
+        for host in (local, probe):
+            with pytest.raises(ProcessGoneError):
+                read_namespaces(host, found)
+            assert [*read_namespaces_of(host, [found, parent.pid], may_end=[found])] == [parent.pid]
 
 
 @pytest.mark.alone  # a process that becomes a container's changes its namespaces between two looks
