@@ -25,6 +25,7 @@ from labkit.inspect.namespaces import (
 )
 from labkit.inspect.network import Network
 from labkit.inspect.new_exec import NewExec
+from labkit.inspect.overlay import Overlay, read_overlay
 from labkit.inspect.processes import ProcessTable, read_process, read_processes
 from labkit.inspect.signals import read_blocked, read_signals
 from labkit.inspect.sockets import (
@@ -35,11 +36,12 @@ from labkit.inspect.sockets import (
 )
 from labkit.inspect.source import Source
 from labkit.inspect.volume import Volume
-from labkit.kernel import CapabilitySets, IdMap, Mount, Namespaces, Process, SignalSets
+from labkit.kernel import CapabilitySets, Change, IdMap, Mount, Namespaces, Process, SignalSets
 
 __all__ = [
     "CapabilitySets",
     "Cgroup",
+    "Change",
     "Condition",
     "ConditionKind",
     "Container",
@@ -54,6 +56,7 @@ __all__ = [
     "Namespaces",
     "Network",
     "NewExec",
+    "Overlay",
     "Process",
     "ProcessTable",
     "SignalSets",
@@ -73,6 +76,7 @@ __all__ = [
     "read_namespace_table",
     "read_namespaces",
     "read_namespaces_of",
+    "read_overlay",
     "read_process",
     "read_processes",
     "read_served",
