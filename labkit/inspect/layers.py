@@ -128,13 +128,14 @@ class Layers:
         self, wanted: Sequence[tuple[tuple[Spot, ...], str]], found: list[Found | None]
     ) -> list[Found | None]:
         """Whiteouts can be empty files too, which an attribute marks."""
-        empty = [
-            (index, self.place(next(s for s in wanted[index][0] if s[0] == one.layer),
-                               wanted[index][1]))
-            for index, one in enumerate(found)
-            if one is not None and stat.S_ISREG(one.stat["mode"]) and one.stat["size"] == 0
-        ]  # fmt: skip
-        for (index, _), mark in zip(empty, self.marks([place for _, place in empty]), strict=True):
+        empty = []
+        for index, one in enumerate(found):
+            if one is not None and stat.S_ISREG(one.stat["mode"]) and one.stat["size"] == 0:
+                spots, name = wanted[index]
+                spot = next(spot for spot in spots if spot[0] == one.layer)
+                empty.append((index, self.place(spot, name)))
+        marks = self.marks([place for _, place in empty])
+        for (index, _), mark in zip(empty, marks, strict=True):
             if mark.whiteout:
                 found[index] = None
         return found
