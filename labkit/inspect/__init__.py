@@ -35,6 +35,7 @@ from labkit.inspect.sockets import (
     read_served,
 )
 from labkit.inspect.source import Source
+from labkit.inspect.stack import Stack, StackedFile
 from labkit.inspect.volume import Volume
 from labkit.kernel import CapabilitySets, Change, IdMap, Mount, Namespaces, Process, SignalSets
 
@@ -61,6 +62,8 @@ __all__ = [
     "ProcessTable",
     "SignalSets",
     "Source",
+    "Stack",
+    "StackedFile",
     "Usage",
     "Volume",
     "called",

@@ -11,6 +11,7 @@ from labkit.host import Host
 from labkit.inspect.changes import read_changes
 from labkit.inspect.layers import Layer, Layers
 from labkit.inspect.mounts import read_mounts
+from labkit.inspect.stack import Stack, read_stack
 from labkit.kernel import Change, Mount, OverlayDirs, overlay_dirs
 from labkit.table import Table, Tabular
 
@@ -40,6 +41,13 @@ class Overlay(Tabular):
         if self.upper is not None:
             lower = Layers(self.host, self.lower, prefix=self._prefix)
             yield from read_changes(self.host, self.upper, lower)
+
+    def stack(self, *, below: str | None = None, limit: int = 30) -> Stack:
+        """What each layer has at the paths that were written, or at all below a directory.
+
+        Raises HostError. Shell: `ls -lR` in each of the layers' directories.
+        """
+        return read_stack(self, below=below, limit=limit)
 
     def table(self) -> Table:
         rows = [("merged", self.at)]
