@@ -24,8 +24,8 @@ box = lab.run("toolbox", name="box")
 # docker ps --size --filter name=box --format '{{.Size}}'
 
 # %%
-grows = ["stay as it is", "grow by a few bytes", "grow by the whole file"]
-predict("04.a", "After chmod of one file, the container's size will:", grows)
+grows = ["nothing", "a few bytes", "the whole file"]
+predict("04.a", "chmod of one file: what is added to the container's size?", grows)
 
 # %% tags=["nbval-ignore-output"] language="in" magic_args="box"
 # python=$(readlink -f /usr/bin/python3)
@@ -40,7 +40,7 @@ grown = found.get("SizeRw", 0)
 reveal("04.a", grows[0] if not grown else grows[1] if grown < size else grows[2], by="the engine")
 
 # %% [markdown]
-# By the whole file. Now delete it:
+# The whole file. Now delete it:
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker exec box sh -c 'rm $(readlink -f /usr/bin/python3)'
@@ -48,9 +48,8 @@ reveal("04.a", grows[0] if not grown else grows[1] if grown < size else grows[2]
 # docker run --rm labkit/toolbox python3 -c 'print("Another container has it still.")'
 
 # %% [markdown]
-# The container is as small as before. A container that never had changed the file, and then deletes
-# it, does not get smaller either. So who has freed what? To see it, we build such a file system
-# ourselves.
+# The container is as small as before; the file is gone from it, and yet another container of the
+# image has it. So what was freed, and where? To see it, we build such a file system ourselves.
 #
 # ## Four directories
 #
@@ -193,17 +192,17 @@ images = all(name.startswith("image") for name in common)
 reveal("04.d", shares[3] if not own else shares[0] if not common else shares[1 if images else 2])
 
 # %% [markdown]
-# Those of the image: not copies, the very same directories. That is why a container costs next to
-# no disk (chapter 06), starts at once, and why nothing may ever be written there.
+# Those of the image: not copies, the very same directories. That is why a container takes next to
+# no disk (chapter 06), and why nothing may ever be written there.
 #
-# We change a few things in `twin`. Which lines will `docker diff` print? One of them is not
-# obvious: `/usr/share/misc` has files, and is deleted as a whole.
+# We change a few things in `twin`. **Predict.** Which lines will `docker diff` print? How many are
+# there of `/usr/share/debconf`, which has files in it, and is deleted as a whole?
 
 # %% language="in" magic_args="twin"
-# echo "# mine" >>/etc/profile
+# echo "# mine" >>/etc/passwd
 # chmod 600 /etc/issue
-# rm -r /usr/share/misc
-# rm /etc/shells
+# rm -r /usr/share/debconf
+# rm /etc/group
 # touch /srv/new /tmp/gone; rm /tmp/gone
 
 # %% language="sh"
@@ -259,14 +258,14 @@ print("as large as ever:", int(twin.exec(["stat", "-c", "%s", file]).stdout) == 
 # ## What a copy costs
 #
 # To write one byte to a large file of the image means to copy it. We make files of several sizes in
-# `lower`, and append a byte to each of them twice, through `merged`.
+# the `lower` of another overlay, and append a byte to each of them twice, through its `merged`.
 
 # %%
 predict("04.e", "64 MB: how many times as long does the first byte take as the second?",
         ["about as long", "up to ten times", "more than ten times"])  # fmt: skip
 
 # %% language="in" magic_args="bench"
-# cd /layers; umount merged; rm -rf upper work; mkdir upper work
+# mkdir /layers/copy; cd /layers/copy; mkdir lower upper work merged
 # for n in 4 16 32 64; do head -c ${n}000000 /dev/zero >lower/$n; done; sync
 # mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged
 # cat >/append.py <<'end'
@@ -274,7 +273,7 @@ predict("04.e", "64 MB: how many times as long does the first byte take as the s
 # for n in (4, 16, 32, 64):
 #     for turn in range(2):
 #         begin = time.perf_counter()
-#         with open(f"/layers/merged/{n}", "ab") as file:
+#         with open(f"/layers/copy/merged/{n}", "ab") as file:
 #             file.write(b"!")
 #         print(n, 1000 * (time.perf_counter() - begin))
 # end
@@ -289,7 +288,9 @@ labkit.show.lines(byte, x="MB of the file", y="ms", title="Time to append one by
 
 # %%
 times = byte["first"][-1][1] / byte["second"][-1][1]
-reveal("04.e", "about as long" if times < 2 else f"{'more than' if times > 10 else 'up to'} ten times")
+reveal(
+    "04.e", "about as long" if times < 2 else f"{'more than' if times > 10 else 'up to'} ten times"
+)
 
 # %% [markdown]
 # The first byte takes longer the larger the file is, the second does not. (Where the directories
@@ -334,23 +335,22 @@ stay = ["none", "the open file", "the mapped memory and the name b", "all three"
 predict("04.f", "Open file, mapped memory, the name b: which of them will stay old?", stay)
 
 # %% language="in" magic_args="bench"
-# cd /layers; umount merged; rm -rf lower upper work; mkdir lower upper work
+# mkdir /layers/notice; cd /layers/notice; mkdir lower upper work merged
 # echo old >lower/a; ln lower/a lower/b
 # mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged
 # cd merged; python3 /notice.py | tee /dev/shm/seen
 
 # %%
 seen = bench.exec("cat /dev/shm/seen").stdout.splitlines()
-old = [line.partition(":")[0] for line in seen if line.endswith("old")]
+old = [line.partition(":")[0] for line in seen if line.endswith(" old")]
 reveal("04.f", {0: "none", 1: old[0], 3: "all three"}.get(len(old), " and ".join(old)))
 
 # %% [markdown]
-# The open file is new: the kernel looks for the copy at each read. (With kernels before 4.19 it
-# was old, and many a text says so still.) The mapped memory stays old. And the two names are no
-# longer one file: the copy has one name, `b` is still the file in `lower`, and who watches `b` is
-# not told. You will meet it where programs save disk by giving one file several names, as package
-# managers do; and where one program maps a file that another one writes, as some databases do. The
-# cure is the same: such files belong in a volume.
+# The open file is new: it leads to the copy now. (Many a text says that it stays old.) The mapped
+# memory stays old. And the two names are no longer one file: the copy has one name, `b` is still
+# the file in `lower`, and who watches `b` is not told. You will meet it where programs save disk by
+# giving one file several names, as package managers do; and where one program maps a file that
+# another one writes, as some databases do. The cure is the same: such files belong in a volume.
 #
 # ## Break it
 #
@@ -369,7 +369,7 @@ reveal("04.f", {0: "none", 1: old[0], 3: "all three"}.get(len(old), " and ".join
 # mkdir /srv/mine; python3 /move.py /srv/mine
 
 # %% tags=["nbval-ignore-output"] language="in" magic_args="twin"
-# python3 /move.py /etc/profile.d
+# python3 /move.py /etc/skel
 
 # %% [markdown]
 # `Invalid cross-device link` (its code is `EXDEV`): the answer of a file system that is asked to
@@ -382,14 +382,14 @@ reveal("04.f", {0: "none", 1: old[0], 3: "all three"}.get(len(old), " and ".join
 # There is an option that makes it work. The engine does not use it, as a rule. By hand:
 
 # %% language="in" magic_args="bench"
-# cd /layers; umount merged; rm -rf upper work; mkdir -p upper work lower/dir; touch lower/dir/one
+# mkdir /layers/move; cd /layers/move; mkdir -p lower/dir upper work merged; touch lower/dir/one
 # mount -t overlay overlay -o redirect_dir=on,lowerdir=lower,upperdir=upper,workdir=work merged
 # mv merged/dir merged/moved
 # ls upper/moved | wc -l
 # python3 /marks.py upper/moved | grep redirect
 
 # %%
-for change in sorted(bench.overlay(at="/layers/merged").changes()):
+for change in sorted(bench.overlay(at="/layers/move/merged").changes()):
     print(change)
 
 # %% [markdown]
@@ -415,7 +415,7 @@ for change in sorted(bench.overlay(at="/layers/merged").changes()):
 #
 # | to | type | where |
 # |---|---|---|
-# | see how a container's `/` is made | `findmnt --task $box --noheadings --output FSTYPE,OPTIONS /` | host |
+# | see a container's layers | `findmnt --task $box --noheadings --output FSTYPE,OPTIONS /` | host |
 # | see what was written | `docker diff twin` | notebook |
 # | see how much | `docker ps --size` | notebook |
 # | mount one | `mount -t overlay overlay -o lowerdir=...,upperdir=...,workdir=... DIR` | as root |

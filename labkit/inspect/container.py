@@ -183,23 +183,30 @@ class Container:
     def overlay(self, *, at: str = "/") -> Overlay:
         """The layers of its root, or of an overlay that was mounted in it by hand.
 
-        Raises NotFoundError where there is none, as with another storage driver.
-        Shell: `findmnt --task PID --mountpoint AT`.
+        Raises HostError where the engine keeps its layers in another way, NotFoundError where no
+        overlay was mounted. Shell: `findmnt --task PID --mountpoint AT`.
         """
         seen, host = self.inspect(), self.engine.host
         pid, driver = int(seen["State"]["Pid"] or 0), seen.get("GraphDriver") or {}
         if at != "/":
             return read_overlay(host, self.pid, at=at)
         names, data = self._layer_names(seen), driver.get("Data") or {}
-        # It may be mounted with names that are relative to a directory of the engine's.
-        if not pid or data.get("UpperDir"):
-            return overlay_of_driver(host, data, names=names)
-        return read_overlay(host, pid, root=host.anchor, names=names)
+        try:
+            # It may be mounted with names that are relative to a directory of the engine's.
+            if not pid or data.get("UpperDir"):
+                return overlay_of_driver(host, data, names=names)
+            return read_overlay(host, pid, root=host.anchor, names=names)
+        except NotFoundError as err:
+            raise HostError(
+                f"The files of {self.name!r} are no overlay that labkit could look into.",
+                seen=f"storage driver {driver.get('Name') or 'unknown'}; {err.seen}",
+                do="use an engine with overlay2: `LABKIT_ENGINE=vm` has it everywhere",
+            ) from err
 
     def changes(self) -> Iterator[Change]:
         """How its files differ from its image's, as it is found. Shell: `docker diff NAME`.
 
-        Raises NotFoundError, HostError.
+        Raises NotFoundError when it is removed meanwhile, HostError.
         """
         try:
             yield from self.overlay().changes()
