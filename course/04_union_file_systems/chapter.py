@@ -192,8 +192,8 @@ other = twin.overlay() if root is not overlay else overlay
 theirs = [layer.directory for layer in other.layers.layers]
 common = [layer.name for layer in root.layers.layers if layer.directory in theirs]
 images = common == [layer.name for layer in root.layers.layers if layer.name.startswith("image")]
-if other is not root:
-    reveal("04.d", "none" if not common else shares[1] if images else ", ".join(common))
+found = shares[0] if not common else shares[1] if images else ", ".join(common)
+reveal("04.d", found) if other is not root else None
 
 # %% [markdown]
 # Those of the image: not copies, the very same directories. That is why a container takes next to
