@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 SOCKET_PATH_MAX = 107  # bytes, unix(7)
+LAID_OUT = ".labkit.json"  # in a folder that `labkit course open` laid out
 
 
 def home() -> Path:
@@ -22,6 +23,22 @@ def home() -> Path:
         return Path("/var/lib/labkit")
     data = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
     return Path(data) / "labkit"
+
+
+def work() -> Path:
+    """The learner's own folder: `$LABKIT_WORK`, or the nearest that was laid out, else `home()`.
+
+    The nearest: this one, one above it, or `work` in one of these; so it is the same one from
+    work/exercises, from the course's exercises/ and from anywhere in the checkout.
+    """
+    if chosen := os.environ.get("LABKIT_WORK"):
+        return Path(chosen).expanduser().absolute()
+    here = Path.cwd()
+    for above in (here, *here.parents):
+        for folder in (above, above / "work"):
+            if (folder / LAID_OUT).is_file():
+                return folder
+    return home()
 
 
 def sockets() -> Path:

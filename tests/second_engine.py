@@ -93,6 +93,7 @@ class SecondEngine:
             "LABKIT_ENGINE": "vm",
             "LABKIT_STUDENT": "course",
             "LABKIT_PROGRESS": str(self._home / "progress.db"),
+            "LABKIT_WORK": str(self._home / "work"),
         }
         done = subprocess.run(
             [sys.executable, *argv],

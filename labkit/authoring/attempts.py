@@ -99,7 +99,7 @@ def learner() -> Iterator[Lab]:
     name = f"attempt-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory() as folder:
         theirs = {"LABKIT_SESSION": name, "LABKIT_STUDENT": name,
-                  "LABKIT_PROGRESS": f"{folder}/progress.db"}  # fmt: skip
+                  "LABKIT_PROGRESS": f"{folder}/progress.db", "LABKIT_WORK": folder}  # fmt: skip
         before = {key: os.environ.get(key) for key in theirs}
         os.environ.update(theirs)
         try:

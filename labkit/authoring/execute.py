@@ -99,7 +99,11 @@ def execute_notebook(
 @contextmanager
 def _as_nobody_in_particular(folder: str) -> Iterator[None]:
     """Let the kernel begin with no progress, and with the variants of the course's own student."""
-    ours = {"LABKIT_STUDENT": "course", "LABKIT_PROGRESS": f"{folder}/progress.db"}
+    ours = {
+        "LABKIT_STUDENT": "course",
+        "LABKIT_PROGRESS": f"{folder}/progress.db",
+        "LABKIT_WORK": folder,
+    }
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

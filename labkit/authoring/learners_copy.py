@@ -19,9 +19,10 @@ from typing import Any
 
 from labkit.errors import CourseError
 from labkit.lock import locked
+from labkit.paths import LAID_OUT
 
 FOLDERS = ("notebooks", "exercises")
-NOTES = ".labkit.json"  # of each notebook, all that were ever laid out, by their cells
+NOTES = LAID_OUT  # of each notebook, all that were ever laid out, by their cells
 TIMEOUT = 60.0  # seconds: another may be laying it out
 
 

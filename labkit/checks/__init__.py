@@ -7,14 +7,15 @@ from typing import Any
 
 from labkit import labels
 from labkit.checks import catalog
-from labkit.checks.begin_again import reset, scene
-from labkit.checks.catalog import sets_scene
+from labkit.checks.begin_again import reset, scene, trial
+from labkit.checks.catalog import runs_piece, sets_scene
 from labkit.checks.evidence import HOST, Evidence
 from labkit.checks.exercise import Exercise
 from labkit.checks.findings import made_from
 from labkit.checks.ledger import Ledger, student
 from labkit.checks.look import DEADLINE, Look, Memory
 from labkit.checks.outcome import Finding, Outcome, Report
+from labkit.checks.pieces import Piece, piece_of
 from labkit.checks.predicting import predict, reveal
 from labkit.checks.prediction import Prediction
 from labkit.checks.texts import Code, Note, ProgressTable, Variant
@@ -30,6 +31,7 @@ __all__ = [
     "Look",
     "Memory",
     "Outcome",
+    "Piece",
     "Prediction",
     "Report",
     "answer",
@@ -37,14 +39,17 @@ __all__ = [
     "hint",
     "made_from",
     "parse_size",
+    "piece",
     "predict",
     "progress",
     "reset",
     "reveal",
+    "runs_piece",
     "scene",
     "sets_scene",
     "show_size",
     "solution",
+    "trial",
     "variant",
 ]
 
@@ -104,6 +109,14 @@ def variant(exercise: str) -> Variant:
     own = catalog.find(exercise).variant(student())
     # What a scene has drawn for itself is for the learner to find out.
     return Variant({name: value for name, value in own.items() if not name.startswith("_")})
+
+
+def piece(exercise: str) -> Piece:
+    """The file in which you keep what you write for an exercise; later chapters build on it.
+
+    Raises UnknownExerciseError.
+    """
+    return piece_of(catalog.find(exercise))
 
 
 def progress() -> ProgressTable:

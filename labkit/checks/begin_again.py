@@ -6,6 +6,7 @@ from labkit import labels
 from labkit.checks import catalog
 from labkit.checks.exercise import Exercise
 from labkit.checks.ledger import Ledger, student
+from labkit.checks.pieces import piece_of
 from labkit.checks.texts import Note
 from labkit.engine import connect
 from labkit.lab.lab import newest
@@ -39,6 +40,25 @@ def scene(exercise: str) -> Note:
         raise
     there = ", ".join(name for kind, name in found.parts if kind != "answer")
     return Note(f"The scene of {exercise} is set", there)
+
+
+def trial(exercise: str) -> Note:
+    """Run the piece that you wrote for an exercise, in a container made for it, in this lab.
+
+    The container is made anew each time, and stays for you to look into. Interrupted, nothing of
+    it stays. Raises UnknownExerciseError, NotFoundError without a lab, and what the engine says.
+    """
+    act, found, lab = catalog.trial_of(exercise), catalog.find(exercise), newest()
+    own = piece_of(found)
+    _clear(found)
+    if (program := own.read()) is None:
+        return Note("Nothing to try", repr(own))
+    try:
+        said = act(lab, found.variant(student()), program)
+    except BaseException:
+        _clear(found)
+        raise
+    return Note(f"Your piece, {found.piece}, was run", said)
 
 
 def _clear(exercise: Exercise) -> list[str]:

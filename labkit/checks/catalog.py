@@ -65,16 +65,38 @@ def sets_scene(exercise: str) -> Callable[[Scene], Scene]:
     return declare
 
 
+Trial = Callable[["Lab", dict[str, Any], bytes], str]  # of the piece, too; returns what it said
+
+
+def runs_piece(exercise: str) -> Callable[[Trial], Trial]:
+    """Declare a trial in a chapter's `scenes.py`: the learner's piece, run in a fresh container."""
+
+    def declare(act: Trial) -> Trial:
+        act.__dict__["trial"] = exercise
+        return act
+
+    return declare
+
+
 def scene_of(id: str) -> Scene:
     """What sets the scene of an exercise. Raises UnknownExerciseError."""
-    chapter = _chapter_of(id) if find(id).scene else None
-    acts = vars(load(chapter / "scenes.py")).values() if chapter else ()
-    for act in acts:
-        if getattr(act, "scene", None) == id:
-            found: Scene = act
-            return found
+    found: Scene = _act(id, "scene", there=find(id).scene)
+    return found
+
+
+def trial_of(id: str) -> Trial:
+    """What runs the piece of an exercise. Raises UnknownExerciseError."""
+    found: Trial = _act(id, "trial", there=bool(find(id).piece))
+    return found
+
+
+def _act(id: str, kind: str, *, there: bool) -> Any:
+    chapter = _chapter_of(id) if there else None
+    for act in vars(load(chapter / "scenes.py")).values() if chapter else ():
+        if getattr(act, kind, None) == id:
+            return act
     raise UnknownExerciseError(
-        f"The exercise {id} has no scene.",
+        f"The exercise {id} has no {kind}.",
         exercise=id,
         seen="you make all of it yourself",
         do="begin: what is asked for stands above its cell",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit import labels
 from labkit.checks.look import Look
-from labkit.errors import HostPermissionError, NotFoundError
+from labkit.errors import HostError, HostPermissionError, NotFoundError
 from labkit.inspect import (
     Container,
     Image,
@@ -172,6 +172,15 @@ class Evidence:
         """
         pid = self.host.anchor if name == HOST else self.container(name).pid
         return _readable(read_namespaces_of(self.host, [pid])[pid], name)
+
+    def must_have(self, kind: str) -> None:
+        """See that the kernel has namespaces of a kind. Raises HostError: nothing is judged."""
+        if kind not in self.namespaces(HOST):
+            raise HostError(
+                f"This engine's kernel has no {kind} namespaces.",
+                seen=", ".join(self.namespaces(HOST)),
+                do="go on without this exercise, or use another engine: `LABKIT_ENGINE=vm`",
+            )
 
     def sharing(self, name: str, kind: str) -> list[str]:
         """Who else is in a container's namespace: `HOST`, and every container on this engine.

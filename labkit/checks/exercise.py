@@ -59,7 +59,8 @@ class Exercise:
     them exists, the exercise is not attempted. `hints` go from a nudge to nearly the answer.
     `vary` draws the learner's own values from a seeded generator. What passes is looked at again
     at moments within `lasts` seconds: as long as whatever could fool one look. With a `scene`
-    (in the chapter's `scenes.py`) the containers are there before the learner begins.
+    (in the chapter's `scenes.py`) the containers are there before the learner begins. `piece` names
+    the file of the learner's own container that is written, and which a trial (there, too) runs.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Exercise:
         vary: Callable[[random.Random], Mapping[str, Any]] | None = None,
         lasts: float = CALM,
         scene: bool = False,
+        piece: str = "",
     ) -> None:
         self.id = id
         self.title = title
@@ -95,6 +97,7 @@ class Exercise:
         self.criteria: list[Criterion] = []
         self.lasts = lasts
         self.scene = scene
+        self.piece = piece
         self._vary = vary
 
     def criterion(
@@ -117,8 +120,10 @@ class Exercise:
 
     def _how(self, kind: str, name: str) -> str:
         """How to make what is not there."""
-        if self.scene and (kind, name) in self.parts:
+        if self.scene and kind != "answer" and (kind, name) in self.parts:
             return f'`scene("{self.id}")` sets it up, anew if need be'
+        if self.piece and (kind, name) in self.parts:
+            return f'write your piece, and run `trial("{self.id}")`, which makes it'
         return _HOW[kind].format(name, self.id)
 
     # --- judging ---------------------------------------------------------------------------------

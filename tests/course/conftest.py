@@ -18,6 +18,7 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.setenv("LABKIT_SESSION", name)
     monkeypatch.setenv("LABKIT_STUDENT", name)
     monkeypatch.setenv("LABKIT_PROGRESS", str(tmp_path / "progress.db"))
+    monkeypatch.setenv("LABKIT_WORK", str(tmp_path))
     return name
 
 

@@ -35,6 +35,7 @@ def compare(notebook: str, folder: Path, **environment: str) -> None:
             **os.environ,
             "LABKIT_STUDENT": "course",
             "LABKIT_PROGRESS": str(folder / "progress.db"),
+            "LABKIT_WORK": str(folder),
             **environment,
         },
         capture_output=True,
