@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from labkit import Container, Lab, answer, variant
+from labkit import Container, Lab, answer, piece, trial, variant
 from labkit.authoring.attempts import right, wrong
 from labkit.checks import catalog
 from labkit.checks.ledger import student
@@ -84,10 +84,10 @@ def changed_and_put_back(lab: Lab) -> None:
          "cp /dev/shm/tar /bin/tar")  # fmt: skip
 
 
-@wrong("04.1", fails=IMAGE, hint="first argument")
-def an_image_of_ones_own(lab: Lab) -> None:
-    lab.build("own", "FROM labkit/toolbox\nENV NOTHING=1\n")
-    does(lab.run("own", name="made"), *commands())
+@wrong("04.1", fails=[LINES, IMAGE], hint="first argument")
+def another_image(lab: Lab) -> None:
+    """It has none of the files."""
+    does(lab.run("base", name="made"), f"mkdir -p {' '.join(paths('A'))}")
 
 
 @wrong("04.1", fails=LINES)
@@ -235,3 +235,100 @@ def unmounted(lab: Lab) -> None:
 @wrong("04.3", fails=SEES, hint="above the other")
 def the_newest_alone(lab: Lab) -> None:
     mend(lab, UMOUNT, WHITEOUT, mount("june"))
+
+
+# --- 04.4 ------------------------------------------------------------------------------------
+
+ITS_ROOT = "its / is an overlay of the layers"
+KEEPS = "what it writes is kept in its directory"
+BEGINS = "it begins in its /"
+AROUND = "the workbench and the layers are as they were"
+MAKE = "mkdir $2/upper $2/work $2/merged"
+DIRS = "lowerdir=$1,upperdir=$2/upper,workdir=$2/work"
+
+
+def tried(script: str) -> None:
+    piece("04.4").write(script)
+    trial("04.4")
+
+
+def shell(*lines: str, unshare: str = "exec unshare --mount") -> None:
+    tried(f"#!/bin/sh\n{unshare} sh -ec '{'; '.join(lines)}' sh \"$@\"\n")
+
+
+IN_PYTHON = """
+#!/usr/bin/env python3
+import ctypes, os, sys, warnings  # what exec needs is not found in the other /
+layers, room, *program = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x20000) == 0                                   # CLONE_NEWNS
+assert libc.mount(None, b"/", None, 1 << 18 | 1 << 14, None) == 0   # MS_PRIVATE, MS_REC
+for name in ("files", "prepared", "root"):
+    os.mkdir(f"{room}/{name}")
+dirs = f"lowerdir={layers},upperdir={room}/files,workdir={room}/prepared"
+root = f"{room}/root".encode()
+assert libc.mount(b"overlay", root, b"overlay", 0, dirs.encode()) == 0
+os.chroot(root)
+os.chdir("/")
+os.execvp(program[0], program)
+"""
+
+
+@right("04.4")
+def in_python(lab: Lab) -> None:
+    tried(IN_PYTHON)
+
+
+@right("04.4")
+def with_pivot_root(lab: Lab) -> None:
+    """As the engine does it: the old root goes."""
+    shell(MAKE, f"mount -t overlay overlay -o {DIRS} $2/merged", "cd $2/merged", "shift 2",
+          "pivot_root . .", "busybox umount -l .", 'exec busybox chroot . "$@"')  # fmt: skip
+
+
+@right("04.4")
+def by_hand_and_without_the_trial_ending(lab: Lab) -> None:
+    """The program as a child of the piece: it is not asked who is whose."""
+    shell(MAKE, f"mount -t overlay overlay -o {DIRS} $2/merged", "room=$2", "shift 2",
+          'chroot $room/merged "$@"; true', unshare="unshare -m")  # fmt: skip
+
+
+@wrong("04.4", fails=[ITS_ROOT, KEEPS, BEGINS], hint="shows what your piece says")
+def it_ends_at_once(lab: Lab) -> None:
+    tried("#!/bin/sh\necho no\n")
+
+
+@wrong("04.4", fails=[ITS_ROOT], hint="as they were given")
+def the_wrong_way_round(lab: Lab) -> None:
+    dirs = DIRS.replace("$1", "/image/one:/image/two")
+    shell(MAKE, f"mount -t overlay overlay -o {dirs} $2/merged", "room=$2", "shift 2",
+          'exec chroot $room/merged "$@"')  # fmt: skip
+
+
+@wrong("04.4", fails=[AROUND], hint="unshare --mount")
+def for_all_to_see(lab: Lab) -> None:
+    shell(MAKE, f"mount -t overlay overlay -o {DIRS} $2/merged", "room=$2", "shift 2",
+          'exec chroot $room/merged "$@"', unshare="exec")  # fmt: skip
+
+
+@wrong("04.4", fails=[KEEPS], hint="second word")
+def in_a_place_of_its_own(lab: Lab) -> None:
+    shell("mkdir -p /rooms/mine", "room=$(mktemp -d /rooms/mine/XXXX)",
+          "mkdir $room/upper $room/work $room/merged",
+          "mount -t overlay overlay -o lowerdir=$1,upperdir=$room/upper,workdir=$room/work "
+          "$room/merged", "shift 2", 'exec chroot $room/merged "$@"')  # fmt: skip
+
+
+@wrong("04.4", fails=[ITS_ROOT, KEEPS, BEGINS])
+def a_copy_is_no_overlay(lab: Lab) -> None:
+    shell("cp -a /image/one/. /image/two/. $2/", "room=$2", "shift 2", 'exec chroot $room "$@"')
+
+
+@wrong("04.4", fails=[BEGINS], hint="chdir")
+def it_stands_outside(lab: Lab) -> None:
+    tried(IN_PYTHON.replace('os.chdir("/")', 'os.chdir(".")'))
+
+
+@wrong("04.4", fails=[ITS_ROOT, KEEPS, BEGINS, AROUND])
+def written_into_the_image(lab: Lab) -> None:
+    shell("cp -a /image/two/. /image/one/", "shift 2", 'exec chroot /image/one "$@"')

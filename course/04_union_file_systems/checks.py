@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from labkit.checks import Evidence, Exercise, Finding, made_from
-from labkit.inspect import Container, Overlay, StackedFile
+from labkit.inspect import Container, Overlay, Process, StackedFile, read_mounts, read_overlay
 
 FILES = ("host.conf", "debian_version", "xattr.conf", "pam.conf", "debconf.conf")
 DIRECTORIES = ("/usr/share/tabset", "/usr/share/debconf", "/usr/share/base-files", "/etc/skel")
@@ -316,4 +317,173 @@ def _(see: Evidence) -> Finding:
         observed=f"not as they were: {', '.join(changed)}",
         hint='they are overwritten by the next delivery: `scene("04.3")` sets them up anew; change '
         "how they are mounted",
+    )
+
+
+# --- 04.4 ------------------------------------------------------------------------------------
+
+LAYERS = ("/image/two", "/image/one")
+SLEEPERS = ("sleep", "busybox")  # by what the kernel calls a program of that name
+
+
+def _boxes(draw: random.Random) -> dict[str, Any]:
+    names = draw.sample(["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "oak"], 2)
+    return {"boxes": {name: draw.randrange(2000, 9000) for name in names}}
+
+
+rootfs = Exercise(
+    "04.4",
+    "Your own container: the files",
+    containers=["bench"],
+    volumes=["rooms"],
+    hints=[
+        "`unshare --mount sh -c '...'` begins a shell that may mount what nobody else sees. In a "
+        'script, `$1` and `$2` are layers and directory; after `shift 2`, `"$@"` is the rest.',
+        "The overlay needs three directories in the one that was given: upper, work, and one to "
+        "be mounted at. Name them with their whole paths.",
+        "`exec chroot DIRECTORY PROGRAM` begins the program in another `/`, and in it.",
+        "`exec unshare --mount sh -ec 'mkdir $2/upper $2/work $2/merged; mount -t overlay overlay "
+        "-o lowerdir=$1,upperdir=$2/upper,workdir=$2/work $2/merged; cd $2/merged; shift 2; "
+        'exec chroot . "$@"\' sh "$@"`',
+    ],
+    vary=_boxes,
+    piece="rootfs",
+)
+
+
+def _programs(see: Evidence) -> dict[str, Process]:
+    """The programs of the trial by the name of their box."""
+    bench, found = see.container("bench"), {}
+    for name, seconds in see.variant["boxes"].items():
+        for process in bench.processes():
+            if process.comm in SLEEPERS and process.cmdline == ("sleep", str(seconds)):
+                found[name] = process
+    return found
+
+
+def _each(
+    see: Evidence, expected: str, wrong_with: Callable[[str, Process], str], hint: str
+) -> Finding:
+    """Of both boxes alike: what is wrong with one, or nothing."""
+    found = _programs(see)
+    if missing := [name for name in see.variant["boxes"] if name not in found]:
+        return Finding(
+            passed=False,
+            expected=f"`sleep {see.variant['boxes'][missing[0]]}` in bench, started by your piece",
+            observed="no such process",
+            hint='`trial("04.4")` shows what your piece says; try it by hand in a `%%in bench` '
+            "cell: `mkdir /rooms/own; rootfs /image/two:/image/one /rooms/own ls /`",
+        )
+    wrong = {name: told for name, one in found.items() if (told := wrong_with(name, one))}
+    return Finding(
+        passed=not wrong,
+        expected=expected,
+        observed="; ".join(f"{name}: {told}" for name, told in wrong.items()),
+        hint=hint,
+    )
+
+
+def _root(see: Evidence, process: Process) -> Overlay | None:
+    """The overlay that is mounted at its root directory, if it is another than that of bench."""
+    bench = see.container("bench")
+    top = bench.mounts().at("/")
+    for one in reversed(read_mounts(see.host, process.pid)):
+        if one.mount_point == "/":
+            if one.fs_type != "overlay" or (top and one.device == top.device):
+                return None
+            return read_overlay(see.host, process.pid, root=bench.pid)
+    return None
+
+
+def _same_files(see: Evidence, paths: list[str]) -> bool:
+    """Whether all paths lead to one directory."""
+    answers = see.host.ask([{"op": "stat", "path": path, "follow": True} for path in paths])
+    facts = {(one["value"]["dev"], one["value"]["ino"]) for one in answers if "value" in one}
+    return len(facts) == 1 and all("value" in one for one in answers)
+
+
+@rootfs.criterion("its / is an overlay of the layers", points=2)
+def _(see: Evidence) -> Finding:
+    top = f"/proc/{see.container('bench').pid}/root"
+
+    def told(_: str, process: Process) -> str:
+        overlay = _root(see, process)
+        if overlay is None:
+            return "its / is no overlay of its own"
+        places = [layer.place for layer in overlay.lower]
+        if len(places) == len(LAYERS) and all(
+            _same_files(see, [place, top + layer])
+            for place, layer in zip(places, LAYERS, strict=True)
+        ):
+            return ""
+        return f"its lower layers are {', '.join(layer.directory for layer in overlay.lower)}"
+
+    return _each(
+        see,
+        f"a / below which are {' and '.join(LAYERS)}, in this order",
+        told,
+        "`lowerdir=` takes the layers as they were given; then `chroot`, to where it is mounted",
+    )
+
+
+@rootfs.criterion("what it writes is kept in its directory")
+def _(see: Evidence) -> Finding:
+    top = f"/proc/{see.container('bench').pid}/root"
+    wanted = {"A /mine", "C /etc", "D /etc/motd"}
+
+    def told(name: str, process: Process) -> str:
+        overlay = _root(see, process)
+        if overlay is None or overlay.upper is None:
+            return "there is nothing that it could write to"
+        room, place = f"{top}/rooms/{name}", overlay.upper.directory
+        inside = place.startswith(f"/rooms/{name}/") and see.host.list(room)
+        if not inside:
+            return f"it writes to {place}"
+        if (changes := {str(one) for one in overlay.changes()}) != wanted:
+            return f"what changed is {', '.join(sorted(changes)) or 'nothing'}"
+        return ""
+
+    return _each(
+        see,
+        "an upper directory below /rooms, in that of the box, with all that the program did",
+        told,
+        "the second word that your piece is given is the directory; `upperdir` belongs below it",
+    )
+
+
+@rootfs.criterion("it begins in its /")
+def _(see: Evidence) -> Finding:
+    def told(_: str, process: Process) -> str:
+        here = f"/proc/{process.pid}"
+        if _root(see, process) is None:
+            return "its / is that of bench"
+        return "" if _same_files(see, [f"{here}/cwd", f"{here}/root"]) else "it begins elsewhere"
+
+    return _each(
+        see,
+        "a program whose working directory is its /",
+        told,
+        "`chroot`, the command, sees to it; the system call does not: it wants a `chdir` as well",
+    )
+
+
+@rootfs.criterion("the workbench and the layers are as they were", guard=True)
+def _(see: Evidence) -> Finding:
+    bench = see.container("bench")
+    top = f"/proc/{bench.pid}/root/image"
+    mounted = [one.mount_point for one in bench.mounts() if one.fs_type == "overlay"]
+    texts = {"one/etc/release": "layer one\n", "two/etc/release": "layer two\n",
+             "one/etc/motd": "delete me\n"}  # fmt: skip
+    found = see.host.read_many([f"{top}/{path}" for path in texts])
+    changed = [path for path, text in texts.items() if found.get(f"{top}/{path}") != text]
+    changed += [f"one/{name}" for name in see.host.list(f"{top}/one") if name not in ("bin", "etc")]
+    changed += [f"two/{name}" for name in see.host.list(f"{top}/two") if name != "etc"]
+    observed = f"another overlay is mounted at {', '.join(mounted[1:])}"
+    if changed:
+        observed = f"not as it was: {', '.join(f'/image/{path}' for path in changed)}"
+    return Finding(
+        passed=len(mounted) == 1 and not changed,
+        expected="one overlay in bench, its own /, and layers that nobody has written to",
+        observed=observed,
+        hint="mount in a mnt namespace of the program's own: `unshare --mount`, before `mount`",
     )

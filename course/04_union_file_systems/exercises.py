@@ -15,7 +15,7 @@
 
 # %%
 import labkit
-from labkit import answer, check, hint, progress, reset, scene, solution, variant
+from labkit import answer, check, hint, piece, progress, reset, scene, solution, trial, variant
 
 lab = labkit.Lab()
 
@@ -108,3 +108,50 @@ shop.exec(["mount", "-t", "overlay", "overlay", "-o", dirs, "/shop/merged"])
 
 # %%
 check("04.3")
+
+# %% [markdown]
+# ## 04.4 Your own container: the files
+#
+# The third piece of the container that you make by hand. **A piece is a program in a file that sets
+# one thing up and then becomes the command that it was given**; chapter 05 puts the pieces
+# together. They are kept in the folder `container` of your `work`, and this one belongs here:
+
+# %% tags=["nbval-ignore-output"]
+piece("04.4")
+
+# %% [markdown]
+# Write it, with any editor, or from here with `piece("04.4").write("...")`; as a shell script, or
+# in Python. It is called with the layers of an image, the topmost first, with a directory that is
+# there and empty, a program, and what that is given:
+#
+#     rootfs /image/two:/image/one /rooms/oak sleep 1000
+#
+# It runs the program with another `/`: an overlay of these layers. What the program writes is kept
+# in the directory that was given, and the layers stay as they are. The program begins in its `/`.
+# And the workbench around it sees nothing of the mount: it is made in a `mnt` namespace of the
+# program's own (chapter 02). A program that gives another one another `/` is `chroot`.
+#
+# `trial("04.4")` starts a workbench, `bench`, with your piece in it and a small image in two
+# layers, and has it make two boxes, those of `variant("04.4")`. Each writes a file and deletes
+# another one. `check` looks at them from outside. The workbench stays: in a cell with `%%in bench`
+# you can try by hand, in a directory of your own below `/rooms`.
+
+# %% exercise="04.4"
+### BEGIN SOLUTION
+piece("04.4").write("""
+#!/bin/sh
+# rootfs LAYERS ROOM PROGRAM [ARGUMENT...]: run a program with an overlay of the layers as its /.
+exec unshare --mount sh -ec '
+    layers=$1 room=$2
+    shift 2
+    cd "$room"
+    mkdir upper work merged
+    mount -t overlay overlay -o "lowerdir=$layers,upperdir=$room/upper,workdir=$room/work" merged
+    exec chroot merged "$@"
+' sh "$@"
+""")
+### END SOLUTION
+trial("04.4")
+
+# %%
+check("04.4")
