@@ -68,7 +68,7 @@ bench = lab.run("toolbox", name="bench", **own, **rights)
 
 # %% language="in" magic_args="bench"
 # cd /layers; mkdir lower upper work merged
-# echo "from below" | tee lower/old lower/both >/dev/null
+# echo "from far below" | tee lower/old lower/both >/dev/null
 # echo "from above" >upper/both
 # mkdir lower/dir; touch lower/dir/one lower/dir/two
 # dirs=lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work
