@@ -36,6 +36,7 @@ BAD: dict[str, tuple[Callable[[Host], Any], str]] = {
     "link": (lambda host: host.link(7), "absolute"),  # type: ignore[arg-type]
     "list": (lambda host: host.list(""), "absolute"),
     "stat": (lambda host: host.stat(None), "absolute"),  # type: ignore[arg-type]
+    "xattrs": (lambda host: host.xattrs("here"), "absolute"),
     "sweep": (lambda host: host.sweep(read="stat"), "list"),
     "walk": (lambda host: host.walk("here"), "absolute"),
     "sample": (lambda host: host.sample(["/proc/uptime"], interval=0), "at least"),

@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import operator
 import os
 import selectors
 import signal
@@ -37,7 +38,8 @@ KINDS = {"mnt": "-m", "uts": "-u", "ipc": "-i", "net": "-n", "pid": "-p", "cgrou
 KINDS.update({"user": "-U", "time": "-T"})
 SIGNALS = {one.name.removeprefix("SIG"): one for one in signal.Signals}
 CHANGES = ("kill", "end", "run")  # the operations that do more than read
-STAT = ("mode", "ino", "dev", "nlink", "uid", "gid", "size", "rdev")
+STAT = ("mode", "ino", "dev", "nlink", "uid", "gid", "size", "rdev", "mtime_ns")
+STAT_OF = operator.attrgetter(*("st_" + name for name in STAT))
 TYPES = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
 TYPES.update({stat.S_IFCHR: "character device", stat.S_IFBLK: "block device"})
 TYPES.update({stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"})
@@ -135,7 +137,23 @@ class Agent:
     def op_stat(self, request: Request) -> dict[str, int]:
         look = os.stat if request.get("follow") is True else os.lstat
         found = look(self._place(path_in(request)))
-        return {name: getattr(found, "st_" + name) for name in STAT}
+        return dict(zip(STAT, STAT_OF(found), strict=True))
+
+    def op_xattrs(self, request: Request) -> dict[str, str]:
+        """The extended attributes of a file by name, itself and not what a link leads to."""
+        place = self._place(path_in(request))
+        found = {}
+        try:
+            names = os.listxattr(place, follow_symlinks=False)
+        except OSError as err:
+            if err.errno != errno.EOPNOTSUPP:  # a file system that keeps none
+                raise
+            return {}
+        for name in names:
+            with suppress(OSError):  # it has gone, or is not for us
+                value = os.getxattr(place, name, follow_symlinks=False)
+                found[name] = value.decode("utf-8", "surrogateescape")
+        return found
 
     def op_sweep(self, request: Request) -> dict[str, dict[str, str | None]]:
         """For every process: the texts and links asked for; None where the kernel refuses."""
@@ -331,7 +349,7 @@ def read_text(place: str) -> str:
 
 def entry(path: str, found: os.stat_result, refusal: int = 0) -> list[Any]:
     kind = TYPES.get(stat.S_IFMT(found.st_mode), "unknown")
-    return [path, refusal, kind, *(getattr(found, "st_" + name) for name in STAT)]
+    return [path, refusal, kind, *STAT_OF(found)]
 
 
 def opened(name: str, around: int | None) -> tuple[int, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit.errors import (
     BadValueError,
@@ -37,8 +37,7 @@ class Sample:
     texts: dict[str, str]  # by path; a file that cannot be read is left out
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One file of a tree, itself and not what a link leads to; man 7 inode."""
 
     path: str
@@ -52,6 +51,7 @@ class Entry:
     gid: int
     size: int  # bytes
     rdev: int  # of a device
+    mtime_ns: int  # nanoseconds since 1970
 
 
 def value_of(request: Request, answer: Answer) -> Any:

@@ -59,11 +59,20 @@ class Host(ABC):
         return list(self._one({"op": "list", "path": path}))
 
     def stat(self, path: str, *, follow: bool = False) -> dict[str, int]:
-        """mode, ino, dev, nlink, uid, gid, size (bytes), rdev; `follow`: of what a link leads to.
+        """mode, ino, dev, nlink, uid, gid, size (bytes), rdev, mtime_ns (since 1970).
+
+        `follow`: of what a link leads to.
 
         Shell: `stat PATH`, `stat --dereference PATH`.
         """
         return dict(self._one({"op": "stat", "path": path, "follow": follow}))
+
+    def xattrs(self, path: str) -> dict[str, str]:
+        """The extended attributes of a file, itself and not what a link leads to; man 7 xattr.
+
+        Those of `trusted.` are seen by root alone. Shell: `getfattr --no-dereference -d -m - PATH`.
+        """
+        return dict(self._one({"op": "xattrs", "path": path}))
 
     def sweep(
         self, *, read: Sequence[str] = (), link: Sequence[str] = ()
@@ -80,7 +89,7 @@ class Host(ABC):
 
         Its reader sets the pace. Raises HostError.
         """
-        return Stream(self.look({"op": "walk", "path": path}), lambda item: Entry(*item))
+        return Stream(self.look({"op": "walk", "path": path}), Entry._make)
 
     def sample(self, paths: Sequence[str], *, interval: float = 0.1) -> Stream[Sample]:
         """Some files, read every `interval` seconds. Shell: `watch -p -n SECONDS cat PATH`.

@@ -10,7 +10,7 @@ from labkit.host.answers import Answer, Request
 from labkit.host.host import Host
 from labkit.host.stream import Chunks
 
-READING = frozenset({"anchor", "read", "link", "list", "stat", "sweep"})
+READING = frozenset({"anchor", "read", "link", "list", "stat", "sweep", "walk", "xattrs"})
 # Programs that tell and change nothing, with all their words.
 TELLING = frozenset({("ip", "-o", "-4", "address", "show"), ("uname", "-n")})
 
@@ -39,8 +39,19 @@ class RememberedHost(Host):
         return [self._answers[key] for key in keys]
 
     def look(self, request: Request) -> Chunks:
-        """Nothing that lasts belongs to one moment."""
-        raise _not_reading(request)
+        """A walk, remembered whole; a look that has no end of its own belongs to no moment."""
+        if request["op"] != "walk":
+            raise _not_reading(request)
+        key = _key(request)
+        if key not in self._answers:
+            if self._host is None:
+                raise KeyError(key)
+            chunks = self._host().look(request)
+            try:
+                self._answers[key] = {"value": [item for chunk in chunks for item in chunk]}
+            finally:
+                chunks.close()
+        return (chunk for chunk in [self._answers[key]["value"]])
 
     def close(self) -> None:
         """Nothing: the other host goes on."""

@@ -26,6 +26,7 @@ from labkit.inspect.namespaces import (
 )
 from labkit.inspect.network import Network
 from labkit.inspect.new_exec import NewExec
+from labkit.inspect.overlay import Overlay, read_overlay
 from labkit.inspect.processes import ProcessTable, read_process, read_processes
 from labkit.inspect.signals import read_blocked, read_signals
 from labkit.inspect.sockets import (
@@ -35,13 +36,15 @@ from labkit.inspect.sockets import (
     read_served,
 )
 from labkit.inspect.source import Source
+from labkit.inspect.stack import Stack, StackedFile
 from labkit.inspect.time_offsets import read_time_offsets
 from labkit.inspect.volume import Volume
-from labkit.kernel import CapabilitySets, IdMap, Mount, Namespaces, Process, SignalSets
+from labkit.kernel import CapabilitySets, Change, IdMap, Mount, Namespaces, Process, SignalSets
 
 __all__ = [
     "CapabilitySets",
     "Cgroup",
+    "Change",
     "Condition",
     "ConditionKind",
     "Container",
@@ -56,10 +59,13 @@ __all__ = [
     "Namespaces",
     "Network",
     "NewExec",
+    "Overlay",
     "Process",
     "ProcessTable",
     "SignalSets",
     "Source",
+    "Stack",
+    "StackedFile",
     "Usage",
     "Volume",
     "called",
@@ -76,6 +82,7 @@ __all__ = [
     "read_namespace_table",
     "read_namespaces",
     "read_namespaces_of",
+    "read_overlay",
     "read_process",
     "read_processes",
     "read_served",

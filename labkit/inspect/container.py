@@ -7,7 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from labkit import labels
-from labkit.errors import BadValueError, ContainerExitedError, LabError, NotFoundError
+from labkit.errors import (
+    BadValueError,
+    ContainerExitedError,
+    HostError,
+    LabError,
+    NotFoundError,
+)
 from labkit.inspect.capabilities import read_capabilities
 from labkit.inspect.cgroup import Cgroup
 from labkit.inspect.condition import Condition, condition_of, ended_at, started_at
@@ -16,10 +22,11 @@ from labkit.inspect.idmaps import read_id_maps
 from labkit.inspect.mounts import MountTable, read_mounts
 from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
 from labkit.inspect.new_exec import NewExec, new_exec_of
+from labkit.inspect.overlay import Overlay, overlay_of_driver, read_overlay
 from labkit.inspect.processes import ProcessTable, read_processes
 from labkit.inspect.signals import read_signals
 from labkit.inspect.sockets import read_listening, read_local_addresses, read_served
-from labkit.kernel import CapabilitySets, IdMap, SignalSets
+from labkit.kernel import CapabilitySets, Change, IdMap, SignalSets
 from labkit.sdk import translated
 
 if TYPE_CHECKING:
@@ -177,6 +184,40 @@ class Container:
         """What is mounted in it. Shell: `findmnt --task PID`."""
         return MountTable(name=self.name, mounts=read_mounts(self.engine.host, self.pid))
 
+    def overlay(self, *, at: str = "/") -> Overlay:
+        """The layers of its root, or of an overlay that was mounted in it by hand.
+
+        Raises HostError where the engine keeps its layers in another way, NotFoundError where no
+        overlay was mounted. Shell: `findmnt --task PID --mountpoint AT`.
+        """
+        seen, host = self.inspect(), self.engine.host
+        pid, driver = int(seen["State"]["Pid"] or 0), seen.get("GraphDriver") or {}
+        if at != "/":
+            return read_overlay(host, self.pid, at=at)
+        names, data = self._layer_names(seen), driver.get("Data") or {}
+        try:
+            # It may be mounted with names that are relative to a directory of the engine's.
+            if not pid or data.get("UpperDir"):
+                return overlay_of_driver(host, data, names=names)
+            return read_overlay(host, pid, root=host.anchor, names=names)
+        except NotFoundError as err:
+            raise HostError(
+                f"The files of {self.name!r} are no overlay that labkit could look into.",
+                seen=f"storage driver {driver.get('Name') or 'unknown'}; {err.seen}",
+                do="use an engine with overlay2: `LABKIT_ENGINE=vm` has it everywhere",
+            ) from err
+
+    def changes(self) -> Iterator[Change]:
+        """How its files differ from its image's, as it is found. Shell: `docker diff NAME`.
+
+        Raises NotFoundError when it is removed meanwhile, HostError.
+        """
+        try:
+            yield from self.overlay().changes()
+        except HostError:
+            self.inspect()  # which says so, if it was removed meanwhile
+            raise
+
     def cgroup(self) -> Cgroup:
         """Its control group. Shell: `cat /proc/PID/cgroup`."""
         return Cgroup(self.engine.host, self.pid)
@@ -206,6 +247,14 @@ class Container:
         return read_local_addresses(self.engine.host, self.pid)
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _layer_names(self, seen: Mapping[str, Any]) -> list[str]:
+        """Its layers' names for people, the topmost first."""
+        with suppress(NotFoundError), translated("inspect an image"):
+            image = self.engine.client.api.inspect_image(seen["Image"])
+            count = len(image["RootFS"].get("Layers") or ())
+            return ["upper", "init", *(f"image {number}" for number in range(count, 0, -1))]
+        return []
 
     def _last_line(self) -> str:
         """The end of its log; nothing where its log driver keeps none that could be read."""

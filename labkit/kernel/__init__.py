@@ -6,6 +6,7 @@
     signals        SigCgt and the like                sockets        /proc/PID/net/tcp, fib_trie
     time_offsets   /proc/PID/timens_offsets
     memory, cpu, cpuset, pids, freezer, io            the files of a cgroup, v1 or v2
+    overlay        what the files in an overlay's layers mean
 
 A text that is not what the kernel writes raises `BadValueError`, and a text may be read from
 anywhere: this machine, an agent's answer, a recorded tree.
@@ -40,6 +41,7 @@ from labkit.kernel.memory import (
 )
 from labkit.kernel.mounts import Mount, OverlayDirs, overlay_dirs, parse_mountinfo
 from labkit.kernel.namespaces import KINDS, Namespace, Namespaces
+from labkit.kernel.overlay import Change, Marks, differs, is_whiteout, overlay_marks
 from labkit.kernel.pids import PIDS_FILES_V1, PIDS_FILES_V2, PidsState, pids_state
 from labkit.kernel.processes import Process, parse_process
 from labkit.kernel.signals import SignalSets, parse_signal_sets
@@ -69,12 +71,14 @@ __all__ = [
     "CapabilitySets",
     "CgroupEntry",
     "CgroupMounts",
+    "Change",
     "CpuState",
     "CpusetState",
     "FreezerState",
     "IdMap",
     "IdRange",
     "IoState",
+    "Marks",
     "MemoryState",
     "Mount",
     "Namespace",
@@ -88,11 +92,14 @@ __all__ = [
     "cgroup_mounts",
     "cpu_state",
     "cpuset_state",
+    "differs",
     "freezer_state",
     "io_state",
+    "is_whiteout",
     "lowest_limit",
     "memory_state",
     "overlay_dirs",
+    "overlay_marks",
     "parse_capability_sets",
     "parse_id_map",
     "parse_interface_addresses",

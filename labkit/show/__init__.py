@@ -4,6 +4,8 @@
     show.process_tree(web)              the processes of a container among those of the host
     show.capability_grid(web, db)       which capabilities each has
     show.live(lab)                      both of the first two, as they change
+    show.overlay_stack(web)             which layer each file of an overlay comes from
+    show.live_overlay(web)              the same, as files are written
     show.lines(...), show.bars(...)     what was measured; also areas, bars_beside, squares
     show.explore(function, size=[...])  a function's result, under controls for its arguments
 
@@ -15,13 +17,16 @@ from labkit.show.explore import Explorer, explore
 from labkit.show.figure import Figure
 from labkit.show.forest import process_tree
 from labkit.show.live import Live, live
+from labkit.show.live_overlay import LiveOverlay, live_overlay
 from labkit.show.matrix import namespace_matrix
+from labkit.show.overlay import overlay_stack
 from labkit.show.plots import areas, bars, bars_beside, lines, squares
 
 __all__ = [
     "Explorer",
     "Figure",
     "Live",
+    "LiveOverlay",
     "areas",
     "bars",
     "bars_beside",
@@ -29,7 +34,9 @@ __all__ = [
     "explore",
     "lines",
     "live",
+    "live_overlay",
     "namespace_matrix",
+    "overlay_stack",
     "process_tree",
     "squares",
 ]

@@ -150,6 +150,20 @@ def test_a_walk_finds_what_find_finds(host: Host, tmp_path: Path) -> None:
         assert all(getattr(one, name) == getattr(facts, "st_" + name) for name in STAT)
 
 
+def test_extended_attributes_are_a_files_own(host: Host, tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.touch()
+    link.symlink_to(file)
+    assert host.xattrs(str(file)) == {}
+    os.setxattr(file, "user.note", b"yes \xff")
+    assert host.xattrs(str(file)) == {"user.note": "yes \udcff"}
+    assert host.xattrs(str(link)) == {}
+    assert host.xattrs("/proc/version") == {}  # where none are kept
+    with pytest.raises(HostError) as raised:
+        host.xattrs(str(tmp_path / "nothing"))
+    assert raised.value.errno == errno.ENOENT
+
+
 def test_a_walk_of_a_file_a_link_and_nothing(host: Host, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)

@@ -28,13 +28,25 @@ def test_each_question_is_asked_once_and_kept(host: Host, tmp_path: Path) -> Non
         again.read("/never-asked")
 
 
+def test_a_walk_is_remembered_whole(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "before").touch()
+    answers: dict[str, object] = {}
+    remembered = RememberedHost(lambda: host, answers)  # type: ignore[arg-type]
+    first = list(remembered.walk(str(tmp_path)))
+    (tmp_path / "after").touch()
+    assert list(remembered.walk(str(tmp_path))) == first
+    again = RememberedHost(None, answers)  # type: ignore[arg-type]
+    assert [one.path for one in again.walk(str(tmp_path))] == [str(tmp_path), f"{tmp_path}/before"]
+    with pytest.raises(KeyError):
+        again.walk("/never-asked")
+
+
 def test_it_changes_nothing(host: Host) -> None:
     remembered = RememberedHost(lambda: host, {})
     for change in (
         lambda: remembered.kill(1, signal="TERM"),
         lambda: remembered.end(1, start=0),
         lambda: remembered.run(["true"]),
-        lambda: remembered.walk("/"),
         lambda: remembered.sample(["/proc/uptime"]),
     ):
         with pytest.raises(BadValueError, match="only looks"):

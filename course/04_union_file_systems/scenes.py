@@ -1,0 +1,96 @@
+"""What is there when an exercise of chapter 04 begins."""
+
+from contextlib import suppress
+from typing import Any
+
+from labkit import Container, Lab
+from labkit.checks import runs_piece, sets_scene
+from labkit.errors import WaitTimeoutError
+
+WORKBENCH: dict[str, Any] = {
+    "cap_add": ["SYS_ADMIN"],
+    "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+}
+SHOP = """
+set -e
+cd /shop; mkdir may june mine work merged
+echo "tea {may}" >may/prices; echo "tea {june}" >june/prices
+echo "tea" >may/menu; echo "from {hour} o'clock" >june/opening
+echo "a pot of tea, number {order}" >mine/orders
+mount -t overlay overlay -o lowerdir=/shop/june,upperdir=/shop/mine,workdir=/shop/work merged
+rm merged/opening
+umount merged
+dirs=lowerdir=/shop/may:/shop/june,upperdir=/shop/mine,workdir=/shop/work
+mount -t overlay overlay -o $dirs /shop/merged
+"""
+
+
+@sets_scene("04.2")
+def written_in(lab: Lab, own: dict[str, Any]) -> None:
+    """Files deleted, one by one and with their directory, copied up for nothing, and added."""
+    kept = lab.run("toolbox", name="kept")
+    anew = own["_anew"]
+    lines = [f"rm {' '.join(own['_deleted'])}", f"rm -r {anew}", f"mkdir {anew}",
+             f"touch {anew}/own", f"chmod g-r,o-r {' '.join(own['_copied'])}",
+             f"head -c {own['_added']} /dev/zero >/var/added", "echo '# more' >>/etc/issue",
+             "echo x >/tmp/made", "rm /tmp/made"]  # fmt: skip
+    done = kept.exec(["sh", "-ec", "; ".join(lines)])
+    assert done.exit_code == 0, done
+
+
+@sets_scene("04.3")
+def the_wrong_way_round(lab: Lab, own: dict[str, Any]) -> None:
+    """The layers in the wrong order, and a whiteout that somebody has left."""
+    space = {lab.volume("shop").docker.id: "/shop"}
+    shop = lab.run("toolbox", name="shop", volumes=space, **WORKBENCH)
+    done = shop.exec(["sh", "-c", SHOP.format(**own["_facts"])])
+    assert done.exit_code == 0, done
+
+
+IMAGE = """
+set -e
+mkdir -p /image/one/bin /image/one/etc /image/two/etc /rooms/{first} /rooms/{second}
+for name in sh sleep cat echo rm ls; do ln -s busybox /image/one/bin/$name; done
+echo "layer one" >/image/one/etc/release; echo "layer two" >/image/two/etc/release
+echo "delete me" >/image/one/etc/motd
+"""
+BEGIN = """
+rootfs /image/two:/image/one /rooms/$0 sh -c 'echo "I am $0" >/mine; rm /etc/motd; exec sleep $1' \
+    $0 $1 </dev/null >/tmp/said-$0 2>&1 &
+"""
+PATIENCE = 10.0  # seconds
+
+
+@runs_piece("04.4")
+def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
+    """The piece makes two boxes of one image, in a workbench in which it is a program."""
+    space = {lab.volume("rooms").docker.id: "/rooms"}
+    bench = lab.run("toolbox", name="bench", init=True, volumes=space, **WORKBENCH)
+    bench.put("/usr/local/bin/rootfs", program, mode=0o755)
+    boxes: dict[str, int] = own["boxes"]
+    first, second = boxes
+    done = bench.exec(["sh", "-c", IMAGE.format(first=first, second=second)])
+    assert done.exit_code == 0, done
+    busybox = lab.run("base", network="none")
+    bench.put("/image/one/bin/busybox", busybox.get("/bin/busybox"), mode=0o755)
+    busybox.remove()
+    for name, seconds in boxes.items():
+        bench.exec(["sh", "-c", BEGIN, name, str(seconds)])
+
+    def running() -> list[str]:
+        words = {p.cmdline[-1] for p in bench.processes() if p.comm in ("sleep", "busybox")}
+        return [name for name, seconds in boxes.items() if str(seconds) in words]
+
+    with suppress(WaitTimeoutError):
+        bench.wait_until(lambda: len(running()) == len(boxes), what="boxes", timeout=PATIENCE)
+    runs = running()
+    return "; ".join(
+        f"the program of {name} {'runs' if name in runs else 'does not run'}{said(bench, name)}"
+        for name in boxes
+    )
+
+
+def said(bench: Container, name: str) -> str:
+    """The last lines that the piece printed."""
+    lines = bench.exec(["tail", "-n", "3", f"/tmp/said-{name}"]).stdout.splitlines()
+    return f", and says: {' / '.join(lines)}" if lines else ""
