@@ -552,7 +552,7 @@ labkit.show.namespace_matrix(web, sidecar, post)
 # | enter one | `nsenter --target $web --net curl --silent http://127.0.0.1/` | host |
 # | share one | `docker run ... --network container:pause ...` | notebook |
 # | see a process's numbers | `grep NSpid /proc/$nested/status` | host |
-# | see who is who | `cat /proc/1/uid_map` | `boxed` |
+# | see who is who | `cat /proc/$boxed/uid_map` | host |
 #
 # Read next: `man 7 namespaces`, and in the same section one page for each kind, such as
 # `pid_namespaces`. Then `man 1 unshare`, `man 1 nsenter`.

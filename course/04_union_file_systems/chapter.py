@@ -423,10 +423,10 @@ for change in sorted(bench.overlay(at="/layers/move/merged").changes()) if not m
 # |---|---|---|
 # | see a container's layers | `findmnt --task $box --noheadings --output FSTYPE,OPTIONS /` | host |
 # | see what was written | `docker diff twin` | notebook |
-# | see how much | `docker ps --size` | notebook |
-# | mount one | `mount -t overlay overlay -o lowerdir=...,upperdir=...,workdir=... DIR` | as root |
-# | see a whiteout | `ls -l upper` | where the directory is |
-# | see an opaque directory | `getfattr -d -m - DIR`, here `python3 /marks.py` | where it is |
+# | see how much | `docker ps --size ...` | notebook |
+# | mount one | `mount -t overlay overlay -o $dirs$MORE /layers/merged` | bench |
+# | see a whiteout | `ls -l upper` | bench |
+# | see an opaque directory, as getfattr(1) does | `python3 /marks.py /layers/upper/dir` | bench |
 #
 # Read next: the kernel's
 # [Overlay Filesystem](https://docs.kernel.org/filesystems/overlayfs.html), above all "Non-standard

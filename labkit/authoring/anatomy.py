@@ -23,6 +23,7 @@ LINES = 10  # of Python in a cell: under about eight
 SECTIONS = range(4, 8)
 PREDICTIONS = range(3, 7)
 REMEMBERED = 5
+MOVES = ("explore", "limits", "live", "live_overlay")  # labkit.show: what a learner moves
 BREAK_IT, REMEMBER, READ_NEXT = "Break it", "What to remember", "Read next:"
 
 _ASKS = re.compile(r"\?|\b(guess|predict|choose)\b", re.IGNORECASE)
@@ -192,8 +193,8 @@ def _live(chapter: NotebookNode) -> Iterator[Finding]:
     if not commands.ran(chapter):
         yield Finding("the cells", "no shell cell",
                       "let what people type be typed: `%%sh`, `%%in NAME`, `%%host`")  # fmt: skip
-    if not any(list(_calls(cell.source, "explore", "live")) for cell in cells):
-        yield Finding("the cells", "nothing to manipulate", "use `labkit.show.explore`, or `live`")
+    if not any(list(_calls(cell.source, *MOVES)) for cell in cells):
+        yield Finding("the cells", "nothing to manipulate", "use `labkit.show.explore` or `live`")
     outputs = [output for cell in cells for output in cell.outputs]
     if executed(chapter) and not any(
         kind.startswith("image/") for output in outputs for kind in output.get("data", {})
