@@ -25,8 +25,9 @@ import sys
 from pathlib import Path
 from labkit.authoring.run import run
 from labkit.authoring.source import Kind
-made = run(Path(), Path(sys.argv[1]), chapters=["02"], kinds=[Kind.SOLUTIONS], timeout=120)
-print([str(path.relative_to(sys.argv[1])) for path in made])
+output, *chapters = sys.argv[1:]
+made = run(Path(), Path(output), chapters=chapters, kinds=[Kind.SOLUTIONS], timeout=120)
+print(*(path.name[:2] for path in made))
 """
 
 
@@ -68,13 +69,14 @@ class SecondEngine:
         """What pytest says of attempts that are judged by a control group."""
         return self._run(*PYTEST, "-k", BY_CGROUP, "tests/course/test_exercises.py")
 
-    def chapter(self) -> str:
+    def chapter(self, number: str) -> str:
         """What nbval says of a chapter."""
-        return self._run(*nbval(ROOT / "notebooks/02_namespaces.ipynb", timeout=120))
+        (notebook,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        return self._run(*nbval(notebook, timeout=120))
 
-    def solutions(self) -> str:
-        """Which solved notebooks ran through."""
-        return self._run("-c", SOLUTIONS, str(self._home / "made"))
+    def solutions(self, *chapters: str) -> list[str]:
+        """The chapters whose solved notebooks ran through, with every check passed."""
+        return self._run("-c", SOLUTIONS, str(self._home / "made"), *chapters).split()
 
     def end(self) -> None:
         """End the machine."""
