@@ -4,7 +4,8 @@
     processes      /proc/PID/stat, status, cmdline    mounts         /proc/PID/mountinfo
     idmaps         /proc/PID/uid_map, gid_map         cgroups        /proc/PID/cgroup, mounts
     signals        SigCgt and the like                sockets        /proc/PID/net/tcp, fib_trie
-    memory, cpu, cpuset, pids, freezer, io            the files of a cgroup, v1 or v2
+    memory, cpu, cpuset, pids, freezer, io, pressure  the files of a cgroup, v1 or v2
+    cgroup_files   the names of these files in v1 and in v2
 
 A text that is not what the kernel writes raises `BadValueError`, and a text may be read from
 anywhere: this machine, an agent's answer, a recorded tree.
@@ -17,6 +18,7 @@ from labkit.kernel.capabilities import (
     parse_mask,
     to_mask,
 )
+from labkit.kernel.cgroup_files import CGROUP_FILES, CgroupFile, to_write
 from labkit.kernel.cgroups import (
     CgroupEntry,
     CgroupMounts,
@@ -28,7 +30,7 @@ from labkit.kernel.cpu import CPU_FILES_V1, CPU_FILES_V2, CpuState, cpu_state
 from labkit.kernel.cpuset import CPUSET_FILES_V1, CPUSET_FILES_V2, CpusetState, cpuset_state
 from labkit.kernel.freezer import FREEZER_FILES_V1, FREEZER_FILES_V2, FreezerState, freezer_state
 from labkit.kernel.idmaps import IdMap, IdRange, parse_id_map
-from labkit.kernel.io import IO_FILES_V1, IO_FILES_V2, IoState, io_state
+from labkit.kernel.io import IO_FILES_V1, IO_FILES_V2, IoLimit, IoState, io_state
 from labkit.kernel.memory import (
     MEMORY_FILES_V1,
     MEMORY_FILES_V2,
@@ -40,6 +42,7 @@ from labkit.kernel.memory import (
 from labkit.kernel.mounts import Mount, OverlayDirs, overlay_dirs, parse_mountinfo
 from labkit.kernel.namespaces import KINDS, Namespace, Namespaces
 from labkit.kernel.pids import PIDS_FILES_V1, PIDS_FILES_V2, PidsState, pids_state
+from labkit.kernel.pressure import PRESSURE_FILES, Pressure, Stall, pressures
 from labkit.kernel.processes import Process, parse_process
 from labkit.kernel.signals import SignalSets, parse_signal_sets
 from labkit.kernel.sockets import (
@@ -51,6 +54,7 @@ from labkit.kernel.sockets import (
 
 __all__ = [
     "CAPABILITIES",
+    "CGROUP_FILES",
     "CPUSET_FILES_V1",
     "CPUSET_FILES_V2",
     "CPU_FILES_V1",
@@ -64,14 +68,17 @@ __all__ = [
     "MEMORY_FILES_V2",
     "PIDS_FILES_V1",
     "PIDS_FILES_V2",
+    "PRESSURE_FILES",
     "CapabilitySets",
     "CgroupEntry",
+    "CgroupFile",
     "CgroupMounts",
     "CpuState",
     "CpusetState",
     "FreezerState",
     "IdMap",
     "IdRange",
+    "IoLimit",
     "IoState",
     "MemoryState",
     "Mount",
@@ -79,8 +86,10 @@ __all__ = [
     "Namespaces",
     "OverlayDirs",
     "PidsState",
+    "Pressure",
     "Process",
     "SignalSets",
+    "Stall",
     "cgroup_dirs",
     "cgroup_mounts",
     "cpu_state",
@@ -102,6 +111,8 @@ __all__ = [
     "parse_process",
     "parse_signal_sets",
     "pids_state",
+    "pressures",
     "program_memory",
     "to_mask",
+    "to_write",
 ]

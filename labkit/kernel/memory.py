@@ -20,6 +20,7 @@ MEMORY_FILES_V2: tuple[str, ...] = (
     "memory.current",
     "memory.max",
     "memory.low",
+    "memory.high",
     "memory.swap.max",
     "memory.events",
     "memory.peak",
@@ -41,6 +42,7 @@ class MemoryState:
     oom_kills: int | None  # processes killed; None: v1 of Linux before 4.13
     max_events: int | None  # times the use was about to go over the limit
     peak: int | None  # most ever used; None: v2 of Linux before 5.19
+    high: int | None = None  # v2 alone: above it, who asks for more is slowed down; None: not set
 
 
 def memory_state(files: Mapping[str, str]) -> MemoryState:
@@ -62,6 +64,7 @@ def memory_state(files: Mapping[str, str]) -> MemoryState:
         oom_kills=events.get("oom_kill"),
         max_events=events.get("max"),
         peak=_number(files, "memory.peak"),
+        high=_number(files, "memory.high"),
     )
 
 
