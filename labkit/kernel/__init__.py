@@ -36,6 +36,7 @@ from labkit.kernel.memory import (
     MEMORY_FILES_V2,
     MemoryState,
     lowest_limit,
+    memory_stat,
     memory_state,
     program_memory,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "freezer_state",
     "io_state",
     "lowest_limit",
+    "memory_stat",
     "memory_state",
     "overlay_dirs",
     "parse_capability_sets",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labkit.errors import BadValueError
-from labkit.sizes import parse_size
+from labkit.kernel._text import integer
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ _BY_NAME = {one.v2: one for one in CGROUP_FILES if one.written}
 
 
 def to_write(name: str, value: int | str, *, v2: bool) -> dict[str, str]:
-    """What to write into which files for a setting by its v2 name, as `("memory.max", "48m")`.
+    """What to write into which files for a setting by its v2 name, as `("memory.max", 4096)`.
 
     Where v1 has another unit it is converted: a `cpu.weight` into shares, a `cpu.max` into quota
     and period, `cgroup.freeze` into a state. `memory.swap.max` there limits memory and swap
@@ -71,7 +71,7 @@ def to_write(name: str, value: int | str, *, v2: bool) -> dict[str, str]:
             seen=", ".join(one for one, file in _BY_NAME.items() if v2 or file.v1),
             do="name one of these",
         )
-    text = str(parse_size(value)) if name.startswith("memory.") and value != "max" else str(value)
+    text = str(value)
     if v2:
         return {name: text}
     assert found.v1 is not None
@@ -89,7 +89,7 @@ def _quota(file: str, text: str) -> dict[str, str]:
 
 
 def _shares(file: str, text: str) -> dict[str, str]:
-    return {file: str(max(int(text) * 1024 // 100, 2))}
+    return {file: str(max(integer(text, name="cpu.weight") * 1024 // 100, 2))}
 
 
 def _state(file: str, text: str) -> dict[str, str]:

@@ -68,13 +68,21 @@ def memory_state(files: Mapping[str, str]) -> MemoryState:
     )
 
 
+def memory_stat(text: str) -> dict[str, int]:
+    """The lines of memory.stat; v1 has what is below it only in those that begin with `total_`.
+
+    Raises `BadValueError` where the text is malformed.
+    """
+    return flat_keyed(text, name="memory.stat")
+
+
 def program_memory(stat: str) -> int:
     """Bytes that programs wrote for themselves, from memory.stat: anonymous and shared memory.
 
     What the kernel keeps of files, to have it at hand, is not among it: it goes when it must.
     Raises `BadValueError` where the text is malformed.
     """
-    found = flat_keyed(stat, name="memory.stat")
+    found = memory_stat(stat)
     if "anon" in found:
         return found["anon"] + found.get("shmem", 0)
     # v1 counts what is below only in the totals; before Linux 5.4 it had no shared memory.

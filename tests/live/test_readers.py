@@ -62,6 +62,8 @@ OF_A_PROCESS: dict[str, Callable[[Host, int], object]] = {
     "freezer": lambda host, pid: Cgroup(host, pid).freezer(),
     "io": lambda host, pid: Cgroup(host, pid).io(),
     "members": lambda host, pid: Cgroup(host, pid).pids(),
+    "settings": lambda host, pid: Cgroup(host, pid).files(counters=False).read,
+    "pressure": lambda host, pid: sorted(Cgroup(host, pid).pressure()),
 }
 
 
