@@ -5,6 +5,8 @@
     show.capability_grid(web, db)       which capabilities each has
     show.live(lab)                      both of the first two, as they change
     show.lines(...), show.bars(...)     what was measured; also areas, bars_beside, squares
+    show.timeline(samples, title=...)   a control group over time: throttled, killed, work done
+    show.limits(web)                    the same, live, with sliders that change its limits
     show.explore(function, size=[...])  a function's result, under controls for its arguments
 
 matplotlib and ipywidgets are loaded when a picture is drawn or a control is made, not before.
@@ -14,22 +16,27 @@ from labkit.show.capabilities import capability_grid
 from labkit.show.explore import Explorer, explore
 from labkit.show.figure import Figure
 from labkit.show.forest import process_tree
+from labkit.show.limits import Limits, limits
 from labkit.show.live import Live, live
 from labkit.show.matrix import namespace_matrix
 from labkit.show.plots import areas, bars, bars_beside, lines, squares
+from labkit.show.timeline import timeline
 
 __all__ = [
     "Explorer",
     "Figure",
+    "Limits",
     "Live",
     "areas",
     "bars",
     "bars_beside",
     "capability_grid",
     "explore",
+    "limits",
     "lines",
     "live",
     "namespace_matrix",
     "process_tree",
     "squares",
+    "timeline",
 ]
