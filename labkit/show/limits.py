@@ -28,8 +28,10 @@ STRESS = 10  # seconds
 PERIOD = 100_000  # microseconds, the kernel's own
 LOWEST, MARGIN = 16, 1.5  # MiB that a slider reaches; how much more than its limit it takes
 BURN = "while :; do :; done"
-# `tail -c` keeps what it has read, in memory of its own, until its input ends.
-TAKE = "{{ head -c {size} /dev/zero; sleep 2; }} | tail -c {size} >/dev/null"
+# `tail -c` keeps so much of what it has read in memory of its own, and this input has no end. It is
+# one process alone: of two, the second may ask when the first was already killed, and then another
+# is the largest, and the next.
+TAKE = "tail -c {size} /dev/zero >/dev/null"
 
 _shown: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
 
