@@ -63,11 +63,6 @@ def any_number_of_tasks(lab: Lab) -> None:
     _tight(lab, pids=None)
 
 
-@wrong("03.1", fails=[MEMORY, QUOTA, TASKS])
-def no_limits(lab: Lab) -> None:
-    lab.run("base", name="tight")
-
-
 # --- 03.2 ------------------------------------------------------------------------------------
 
 KINDS = ("throttled", "frozen", "full", "killed")
@@ -200,13 +195,6 @@ def _update(lab: Lab, *, cpus: float | None = None, tasks: int = 32) -> None:
 @right("03.4")
 def by_docker_update(lab: Lab) -> None:
     _update(lab)
-
-
-@right("03.4")
-def with_another_period(lab: Lab) -> None:
-    miner, most = lab.container("miner"), variant("03.4").most
-    miner.set_limit("pids.max", 40).set_limit("cpu.max", f"{int(most * 50_000)} 50000")
-    miner.wait_log("12 of 12", timeout=60)
 
 
 @right("03.4")

@@ -78,8 +78,8 @@ print("memory is limited in:", "v2" if group.is_v2("memory") else "v1")
 # %% [markdown]
 # 67108864 is 64 MiB in bytes. That text in that file is the limit, as the kernel has it. The most
 # important files, in one table: the second and third column were read from `web`'s group just now,
-# the fourth has the names in the other version. Where a line is empty, this version has no such
-# thing.
+# the fourth has the names in the other version. Where a name is missing, that version has no such
+# file; where a file says nothing, nothing was set.
 
 # %% tags=["nbval-ignore-output"]
 group.files(counters=False)
@@ -239,7 +239,7 @@ predict("03.d", "How will busy run?", how)
 
 # %%
 samples = []
-with busy.cgroup().samples(interval=0.25) as stream:
+with busy.cgroup().samples(interval=0.2) as stream:
     for count, sample in enumerate(stream):
         samples.append(sample)
         if count == 6:
@@ -290,7 +290,7 @@ predict("03.e", "Its weight is small. How much does weak get, alone?", much)
 
 
 # %%
-def ran(*containers, seconds=1.5):
+def ran(*containers, seconds=1):
     """CPU seconds that each ran meanwhile."""
     groups = [one.cgroup() for one in containers]
     before = [group.cpu().usage_ns for group in groups]
@@ -300,7 +300,7 @@ def ran(*containers, seconds=1.5):
 
 # %% tags=["nbval-ignore-output"]
 (alone,) = ran(weak)
-print(f"weak ran {alone:.2f} s of 1.50 s")
+print(f"weak ran {alone:.2f} s of one second")
 
 # %% language="sh"
 # docker run -d --name strong --cpu-shares 1024 --cpuset-cpus 0 labkit/base \
@@ -414,11 +414,11 @@ reveal("03.g", again[0] if len(again) == 1 else "both")
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker unpause paused
 # docker rm -f bomb paused stopped >/dev/null
-# docker stats --no-stream web
-# docker stats --no-stream --format 'table {{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}' web busy
+# docker stats --no-stream --format \
+#     'table {{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.NetIO}}\t{{.PIDs}}' web busy
 
 # %% tags=["nbval-ignore-output"]
-group, (cpu,) = busy.cgroup(), ran(busy, seconds=1)
+group, (cpu,) = busy.cgroup(), ran(busy)
 stat = group.memory_stat()  # docker leaves out files that were not used of late
 unused = stat["inactive_file" if group.is_v2("memory") else "total_inactive_file"]
 memory = group.memory()

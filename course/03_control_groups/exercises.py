@@ -176,6 +176,10 @@ exec "$@"
 )
 mine = variant("03.5")
 _ = bench.exec(["sh", "-c", f"limits {mine.memory} {mine.tasks} sleep 100000 >/dev/null 2>&1 &"])
+look = "ps -e -o args"
+_ = bench.wait_until(
+    lambda: "sleep 100000" in bench.exec(look).stdout.splitlines(), what="the program"
+)
 ### END SOLUTION
 
 # %%

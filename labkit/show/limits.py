@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 INTERVAL = 0.25  # seconds between two samples
 SHOWN = 80  # samples
-FIRST = 12  # of them, before the first picture
+FIRST, LATEST = 12, 48  # of them, before the first picture; until it shows a kill, at most
 STRESS = 10  # seconds
 PERIOD = 100_000  # microseconds, the kernel's own
 LOWEST, MARGIN = 16, 1.5  # MiB that a slider reaches; how much more than its limit it takes
 BURN = "while :; do :; done"
-# `tail -c` keeps so much of what it has read in memory of its own, and this input has no end. It is
-# one process alone: of two, the second may ask when the first was already killed, and then another
-# is the largest, and the next.
-TAKE = "tail -c {size} /dev/zero >/dev/null"
+# One block of that size, wanted by one process alone, which offers itself to the OOM killer: the
+# container's own programs are to live on.
+TAKE = "echo 1000 >/proc/self/oom_score_adj; exec dd if=/dev/zero of=/dev/null bs={size} count=1"
 
 _shown: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
 
@@ -160,13 +159,15 @@ class Limits:
 
     def _measured(self) -> Figure:
         """The first picture: some CPU time is burnt, and too much memory asked for."""
+        is_limited = self._group.memory().max is not None
         self._stress(BURN, FIRST * INTERVAL / 2)
         with self._group.samples(interval=INTERVAL) as samples:
             for count, sample in enumerate(samples):
                 self._samples.append(sample)
-                if count == FIRST // 2 and sample[1].memory.max is not None:
+                if count == FIRST // 2 and is_limited:
                     self._take()
-                if count >= FIRST:
+                killed = sample[1].memory.oom_kills != self._samples[0][1].memory.oom_kills
+                if count >= FIRST and (killed or not is_limited or count >= LATEST):
                     return self._drawn()
         raise AssertionError("unreachable: a look has no end")
 

@@ -42,10 +42,11 @@ def test_a_value_that_the_kernel_refuses_is_told(lab: Lab) -> None:
     code = "import time; held = b'x' * (60 << 20); print('ready', flush=True); time.sleep(1e6)"
     web = lab.run("toolbox", ["python3", "-c", code], name="web", memory="128m")
     web.wait_log("ready", timeout=60)
+    is_v2 = web.cgroup().is_v2("memory")
     picture = show.limits(web)
     try:
         picture.memory.value = 32
-        if web.cgroup().is_v2("memory"):  # which takes it, and kills
+        if is_v2:  # which takes it, and kills
             wait_until(lambda: web.status == "exited", timeout=60, what="its end")
         else:
             assert "busy" in picture.status.value
