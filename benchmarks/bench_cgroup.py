@@ -1,11 +1,13 @@
-"""One sample of a container's memory and CPU time, against the engine's statistics.
+"""Memory and CPU time of one container and of a hundred, against the engine's statistics.
 
 Its absolute limits want a quiet machine: a sample through the probe is six wake-ups.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
 import sys
 import time
 
@@ -13,12 +15,13 @@ from pairs import Pair, compare, report, timed
 
 import labkit
 from labkit.host import Host, LocalHost
-from labkit.inspect import Cgroup
+from labkit.inspect import Cgroup, Cgroups
 
 ROUNDS = 9
 TIMES = 200  # labkit's samples in a round; one of the engine's takes a second or two
 SECONDS = 2.0  # of one look at 10 Hz
 DIRECTLY, THROUGH = 0.0003, 0.0007  # seconds of a sample, at most
+MANY, OF_MANY, PROBED = 100, 0.05, 0.1  # containers, and seconds of a sample of all of them
 
 
 def on_cpu(host: Host, pid: int) -> float:
@@ -66,6 +69,27 @@ def watched(
     return compare(name, look, lambda: spent[-1], rounds=5, at_most=0.01), shares
 
 
+def many(lab: labkit.Lab, hosts: dict[str, Host]) -> list[Pair]:
+    """A sample of a hundred containers against `docker stats --no-stream` of the same."""
+    made = lab.run_many("base", "sleep 600", count=MANY, name="many", network="none")
+    environ = {**os.environ, **lab.engine.environ()}
+    words = ["docker", "stats", "--no-stream", *(one.id for one in made)]
+    pids = [one.pid for one in made]
+
+    def stats() -> None:
+        done = subprocess.run(words, env=environ, capture_output=True, text=True, check=True)
+        assert len(done.stdout.splitlines()) == MANY + 1, done.stdout
+
+    pairs = []
+    for how, host in hosts.items():
+        groups = Cgroups(host, pids)
+        assert len(groups.usage()) == MANY
+        name = f"{MANY} containers {how} : docker stats --no-stream"
+        sample, least = timed(groups.usage, times=5), 40 if how == "directly" else 20
+        pairs.append(compare(name, sample, timed(stats), rounds=3, at_least=least))
+    return pairs
+
+
 def main() -> int:
     with labkit.Lab() as lab:
         web = lab.run("base", "sleep 600", name="web", memory="64m")
@@ -102,11 +126,15 @@ def main() -> int:
             through_it, shims = watched(
                 "the same through the probe : time", through, probe, beside=shim
             )
+            hundred = many(lab, {"directly": here, "by the probe": probe})
         finally:
             probe.close()
-    failed = report([direct, probed, at_once, looked, through_it])
+    failed = report([direct, probed, at_once, looked, through_it, *hundred])
     print(f"the probe's containerd-shim took {100 * statistics.median(shims):.2f} % of a core more")
-    for how, pair, limit in (("directly", direct, DIRECTLY), ("by the probe", probed, THROUGH)):
+    limits = [("directly", direct, DIRECTLY), ("by the probe", probed, THROUGH)]
+    limits += [(pair.name.partition(" :")[0], pair, limit)
+               for pair, limit in zip(hundred, (OF_MANY, PROBED), strict=True)]  # fmt: skip
+    for how, pair, limit in limits:
         median = statistics.median(pair.ours)
         print(f"a sample {how} takes {1000 * median:.2f} ms; {1000 * limit:.1f} are allowed")
         failed |= int(median > limit)

@@ -1,14 +1,14 @@
 """What can be seen of an engine's objects: one noun a module; all of it reads and never changes.
 
     Container, Network, Volume, Image     what the engine says of one, and the kernel has of it
-    Cgroup                                a control group, v1 or v2
+    Cgroup, Cgroups                       a control group, v1 or v2; those of many, read together
     read_...(host, pid)                   one thing of one process, or of all, as a frozen record
 
 The records are those of `labkit.kernel`; they are here too, for whoever only looks.
 """
 
 from labkit.inspect.capabilities import read_capabilities
-from labkit.inspect.cgroup import Cgroup, Usage
+from labkit.inspect.cgroup import Cgroup, CgroupFiles, Cgroups, Usage
 from labkit.inspect.condition import Condition
 from labkit.inspect.condition import Kind as ConditionKind
 from labkit.inspect.container import Container, called, read_containers
@@ -44,6 +44,8 @@ from labkit.kernel import CapabilitySets, Change, IdMap, Mount, Namespaces, Proc
 __all__ = [
     "CapabilitySets",
     "Cgroup",
+    "CgroupFiles",
+    "Cgroups",
     "Change",
     "Condition",
     "ConditionKind",

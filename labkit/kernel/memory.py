@@ -20,6 +20,7 @@ MEMORY_FILES_V2: tuple[str, ...] = (
     "memory.current",
     "memory.max",
     "memory.low",
+    "memory.high",
     "memory.swap.max",
     "memory.events",
     "memory.peak",
@@ -41,6 +42,7 @@ class MemoryState:
     oom_kills: int | None  # processes killed; None: v1 of Linux before 4.13
     max_events: int | None  # times the use was about to go over the limit
     peak: int | None  # most ever used; None: v2 of Linux before 5.19
+    high: int | None = None  # v2 alone: above it, who asks for more is slowed down; None: not set
 
 
 def memory_state(files: Mapping[str, str]) -> MemoryState:
@@ -62,7 +64,16 @@ def memory_state(files: Mapping[str, str]) -> MemoryState:
         oom_kills=events.get("oom_kill"),
         max_events=events.get("max"),
         peak=_number(files, "memory.peak"),
+        high=_number(files, "memory.high"),
     )
+
+
+def memory_stat(text: str) -> dict[str, int]:
+    """The lines of memory.stat; v1 has what is below it only in those that begin with `total_`.
+
+    Raises `BadValueError` where the text is malformed.
+    """
+    return flat_keyed(text, name="memory.stat")
 
 
 def program_memory(stat: str) -> int:
@@ -71,7 +82,7 @@ def program_memory(stat: str) -> int:
     What the kernel keeps of files, to have it at hand, is not among it: it goes when it must.
     Raises `BadValueError` where the text is malformed.
     """
-    found = flat_keyed(stat, name="memory.stat")
+    found = memory_stat(stat)
     if "anon" in found:
         return found["anon"] + found.get("shmem", 0)
     # v1 counts what is below only in the totals; before Linux 5.4 it had no shared memory.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from labkit.kernel._text import integer, limit, need
+from labkit.kernel._text import flat_keyed, integer, limit, need
 
-PIDS_FILES_V1: tuple[str, ...] = ("pids.current", "pids.max")
+PIDS_FILES_V1: tuple[str, ...] = ("pids.current", "pids.max", "pids.events")
 PIDS_FILES_V2: tuple[str, ...] = PIDS_FILES_V1
 
 
@@ -17,6 +17,7 @@ class PidsState:
 
     current: int
     max: int | None  # None: no limit
+    max_events: int | None = None  # forks refused by the limit; None: Linux before 4.7
 
 
 def pids_state(files: Mapping[str, str]) -> PidsState:
@@ -24,5 +25,10 @@ def pids_state(files: Mapping[str, str]) -> PidsState:
 
     Raises `BadValueError` where one is missing (in the root cgroup) or malformed.
     """
-    current, highest = (need(files, name, v1=name) for name in PIDS_FILES_V2)
-    return PidsState(integer(current, name="pids.current"), limit(highest, name="pids.max"))
+    current, highest = (need(files, name, v1=name) for name in PIDS_FILES_V2[:2])
+    events = flat_keyed(files.get("pids.events", ""), name="pids.events")
+    return PidsState(
+        current=integer(current, name="pids.current"),
+        max=limit(highest, name="pids.max"),
+        max_events=events.get("max"),
+    )

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labkit import inspect
+from labkit import inspect, kernel
 from labkit.errors import BadValueError, EngineRefusedError, NotFoundError
 from labkit.lab.execution import Output, execute
 from labkit.sdk import pack, unpack_one
+from labkit.sizes import parse_size
 from labkit.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -85,6 +86,32 @@ class Container(inspect.Container):
         """Change limits while it runs; names as in the Docker SDK. Shell: `docker update`."""
         with self._doing("update"):
             self.docker.update(**limits)
+        return self
+
+    def set_limit(self, name: str, value: int | str) -> Container:
+        """Write into a file of its control group, by the name that v2 has for it: "memory.max".
+
+        `value` as the kernel takes it, sizes also as "48m"; on v1 it goes to the file of the
+        same meaning. The engine is not told: what it says of the container stays as it was.
+        Raises BadValueError where there is no such file here, or the kernel refuses the value.
+        Shell: `echo VALUE >/sys/fs/cgroup/.../memory.max`. Source: cgroups(7).
+        """
+        if name.startswith("memory.") and value != "max":
+            value = parse_size(value)
+        group, host = self.cgroup(), self.engine.host
+        controller = {"io": "blkio", "cgroup": "freezer"}.get(name.partition(".")[0], "memory")
+        for file, text in kernel.to_write(name, value, v2=group.is_v2(controller)).items():
+            # By the host's own mount: a container has its control groups read-only.
+            path = f"/proc/{host.anchor}/root{group.path_of(file)}"
+            wrote = host.run(["tee", path], stdin=text)
+            if wrote.exit_code:
+                raise BadValueError(
+                    f"The kernel does not take {text!r} for {file} of {self.name!r}.",
+                    value=value,
+                    seen=wrote.stderr.strip().rpartition(": ")[2],
+                    do="take another value; memory that is in use is taken back only as far as "
+                    "it can be, and on v1 memory and swap together are no less than memory alone",
+                )
         return self
 
     def remove(self) -> None:

@@ -7,6 +7,8 @@
     show.overlay_stack(web)             which layer each file of an overlay comes from
     show.live_overlay(web)              the same, as files are written
     show.lines(...), show.bars(...)     what was measured; also areas, bars_beside, squares
+    show.timeline(samples, title=...)   a control group over time: throttled, killed, work done
+    show.limits(web)                    the same, live, with sliders that change its limits
     show.explore(function, size=[...])  a function's result, under controls for its arguments
 
 matplotlib and ipywidgets are loaded when a picture is drawn or a control is made, not before.
@@ -16,15 +18,18 @@ from labkit.show.capabilities import capability_grid
 from labkit.show.explore import Explorer, explore
 from labkit.show.figure import Figure
 from labkit.show.forest import process_tree
+from labkit.show.limits import Limits, limits
 from labkit.show.live import Live, live
 from labkit.show.live_overlay import LiveOverlay, live_overlay
 from labkit.show.matrix import namespace_matrix
 from labkit.show.overlay import overlay_stack
 from labkit.show.plots import areas, bars, bars_beside, lines, squares
+from labkit.show.timeline import timeline
 
 __all__ = [
     "Explorer",
     "Figure",
+    "Limits",
     "Live",
     "LiveOverlay",
     "areas",
@@ -32,6 +37,7 @@ __all__ = [
     "bars_beside",
     "capability_grid",
     "explore",
+    "limits",
     "lines",
     "live",
     "live_overlay",
@@ -39,4 +45,5 @@ __all__ = [
     "overlay_stack",
     "process_tree",
     "squares",
+    "timeline",
 ]

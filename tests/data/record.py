@@ -90,6 +90,8 @@ fi
 if [ "$VERSION" != v2 ]; then  # Linux 6.1 counts in v1 only where there is a limit
     put "$DEV 1000000000" $CG/blkio/$NAME/blkio.throttle.read_bps_device
     put "$DEV 1000000000" $CG/blkio/$NAME/blkio.throttle.write_bps_device
+else
+    put "$DEV rbps=1000000000 wbps=1000000000" $CG/$NAME/io.max
 fi
 cat > load.sh <<END
 $(for d in $(dirs); do echo "echo \$\$ > $d/cgroup.procs"; done)
@@ -144,7 +146,9 @@ while [ -z "$CONTAINER" ]; do
     tries=$((tries + 1)); [ $tries -lt 100 ] || { cat load.log container.log; exit 1; }
     sleep 0.1
 done
-if [ "$VERSION" = v2 ]; then put 1 $CG/$NAME/cgroup.freeze
+if [ "$VERSION" = v2 ]; then
+    put 12M $CG/$NAME/memory.high  # only now, or dd would be slowed before it is killed
+    put 1 $CG/$NAME/cgroup.freeze
 else put FROZEN $CG/freezer/$NAME/freezer.state; fi
 tries=0
 until grep -qsx 'FROZEN\|frozen 1' $CG/freezer/$NAME/freezer.state $CG/$NAME/cgroup.events; do
@@ -169,15 +173,18 @@ for p in $HOST $CONTAINER; do
     done
 done
 for d in $(dirs); do
-    rec $d/memory.current $d/memory.max $d/memory.low $d/memory.swap.max $d/memory.events \
-        $d/memory.peak $d/cpu.max $d/cpu.weight $d/pids.current $d/pids.max $d/io.stat \
+    rec $d/memory.current $d/memory.max $d/memory.low $d/memory.high $d/memory.swap.max \
+        $d/memory.events $d/memory.peak $d/cpu.max $d/cpu.weight $d/io.stat $d/io.max \
+        $d/pids.current $d/pids.max $d/pids.events \
+        $d/cpu.pressure $d/memory.pressure $d/io.pressure \
         $d/cpuset.cpus.effective $d/cpuset.mems.effective $d/cgroup.events \
         $d/memory.usage_in_bytes $d/memory.limit_in_bytes $d/memory.soft_limit_in_bytes \
         $d/memory.memsw.limit_in_bytes $d/memory.oom_control $d/memory.failcnt \
         $d/memory.max_usage_in_bytes $d/cpu.stat $d/cpu.cfs_quota_us $d/cpu.cfs_period_us \
         $d/cpu.shares $d/cpuacct.usage $d/cpuset.effective_cpus $d/cpuset.effective_mems \
         $d/freezer.state $d/blkio.throttle.io_service_bytes_recursive \
-        $d/blkio.throttle.io_service_bytes
+        $d/blkio.throttle.io_service_bytes \
+        $d/blkio.throttle.read_bps_device $d/blkio.throttle.write_bps_device
 done
 rec $CG/cpu.stat $CG/io.stat $CG/memory/memory.limit_in_bytes $CG/memory/memory.usage_in_bytes
 mkdir -p "$OUT/inside/proc/self"

@@ -254,6 +254,16 @@ def test_a_containers_processes_against_its_own_ps(box: Container) -> None:
     }
 
 
+def test_cgroup_files_against_cat(box: Container, shell: Shell) -> None:
+    group = box.cgroup()
+    for one, path, text in group.files(counters=False).read:
+        assert text is None or text == shell("cat", path), one
+    for kind, pressure in group.pressure().items():
+        told = shell("cat", f"{group.directories['']}/{kind}.pressure").splitlines()[0]
+        assert told.startswith("some avg10=")
+        assert pressure.some.total_us <= int(told.rpartition("=")[2])
+
+
 def test_cgroup_numbers_against_the_engines(box: Container) -> None:
     usage = box.cgroup().usage()
     stats: Any = box.docker.stats(stream=False)

@@ -70,6 +70,8 @@ OF_A_PROCESS: dict[str, Callable[[Host, int], object]] = {
     "freezer": lambda host, pid: Cgroup(host, pid).freezer(),
     "io": lambda host, pid: Cgroup(host, pid).io(),
     "members": lambda host, pid: Cgroup(host, pid).pids(),
+    "settings": lambda host, pid: Cgroup(host, pid).files(counters=False).read,
+    "pressure": lambda host, pid: sorted(Cgroup(host, pid).pressure()),
 }
 
 
@@ -134,14 +136,7 @@ def test_a_process_that_waits_to_be_asked_after_is_in_no_namespace(
     engine: Engine, local: Host, probe: ProbeHost
 ) -> None:
     """As the first process of a container does for a moment, when it ends."""
-<<<<<<< HEAD
-    code = (
-        "import os, time\nif os.fork() == 0: os._exit(0)\n"
-        "print('left', flush=True)\ntime.sleep(999)"
-    )
-=======
     code = "import os, time\nos.fork() or os._exit(0)\nprint('left', flush=True)\ntime.sleep(999)"
->>>>>>> ex02
     with Lab(engine=engine) as lab:
         parent = lab.run("toolbox", ["python3", "-c", code])
         parent.wait_log("left", timeout=60)

@@ -66,7 +66,7 @@ def test_cpuset_pids_freezer(machine: Machine) -> None:
         frozenset({0}), frozenset({0})
     )
     pids = k.pids_state(files_of(machine, "pids"))
-    assert (pids.current, pids.max) == (2, 20)
+    assert (pids.current, pids.max, pids.max_events) == (2, 20, 0)
     assert k.freezer_state(files_of(machine, "freezer")).frozen is True
 
 
@@ -76,6 +76,26 @@ def test_io(machine: Machine) -> None:
     state = k.io_state(files_of(machine, "io"))
     assert state.bytes_written == 128 << 10
     assert 0 <= state.bytes_read - (256 << 10) <= (256 << 10 if machine.name == "hybrid" else 0)
+    (limit,) = state.limits
+    assert (limit.read_bps, limit.write_bps) == (1_000_000_000, 1_000_000_000)
+
+
+def test_what_is_slowed_is_of_v2_alone(machine: Machine) -> None:
+    high = k.memory_state(files_of(machine, "memory")).high
+    assert high == (12 << 20 if machine.name == "v2" else None)
+
+
+def test_pressure_is_where_a_v2_tree_is(machine: Machine) -> None:
+    dirs = k.cgroup_dirs(machine.entries("container"), machine.mounts())
+    found = k.pressures(machine.files([dirs[""]] if "" in dirs else [], k.PRESSURE_FILES))
+    if machine.name == "v1":
+        assert found == {}
+        return
+    assert set(found) == {"cpu", "memory", "io"}
+    cpu = found["cpu"]  # it was throttled
+    assert 0 < cpu.some.avg300 < cpu.some.avg60 < cpu.some.avg10 <= 100
+    assert cpu.full is not None
+    assert 1_000_000 < cpu.full.total_us <= cpu.some.total_us < 4_000_000
 
 
 def test_no_limits_in_v1(recorded: Callable[[str], Machine]) -> None:
@@ -193,6 +213,10 @@ def test_io_of_several_devices() -> None:
         (k.io_state, {}),
         (k.io_state, {"io.stat": "8:0 rbytes=x"}),
         (k.io_state, {"io.stat": "nonsense"}),
+        (k.io_state, {"io.stat": "", "io.max": "8:0 max"}),
+        (k.pressures, {"cpu.pressure": ""}),
+        (k.pressures, {"cpu.pressure": "some avg10=1 avg60=1 avg300=1 total=1"}),
+        (k.pressures, {"io.pressure": "full avg10=0.00 avg60=0.00 avg300=0.00 total=0"}),
         (k.io_state, {"blkio.throttle.io_service_bytes": "8:0 Read 1 2"}),
     ],
 )
