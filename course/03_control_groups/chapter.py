@@ -42,16 +42,10 @@ _ = web.wait_port(80)
 # A **control group** (cgroup) is a set of processes for which the kernel keeps accounts and limits
 # together. A namespace (chapter 02) decides what a process sees; a control group decides how much
 # it gets. The kernel shows a group as a folder, and each limit and each account as a file in it.
-
-# %%
-predict("03.a", "In how many groups is the first process of web at once?", ["one", "several"])
+# **Predict.** In how many groups is the first process of `web` at once: in one, or in several?
 
 # %% tags=["nbval-ignore-output"] language="host"
 # cat /proc/$web/cgroup
-
-# %% tags=["nbval-ignore-output"]
-group = web.cgroup()
-reveal("03.a", "one" if len(group.directories) == 1 else "several")
 
 # %% [markdown]
 # It depends on the **version**, and a machine has one of three arrangements. In **v2** there is one
@@ -60,6 +54,7 @@ reveal("03.a", "one" if len(group.directories) == 1 else "several")
 # mounted with a v2 tree beside them, people say *hybrid*. Which is it here?
 
 # %% tags=["nbval-ignore-output"]
+group = web.cgroup()
 print("mounted here:", group.version)
 print("memory is limited in:", "v2" if group.is_v2("memory") else "v1")
 
@@ -125,11 +120,11 @@ print(child.logs())
 # with it the container. What does the flag say now?
 
 # %%
-predict("03.b", "A child was killed, the container runs. OOMKilled?", [True, False])
+predict("03.a", "A child was killed, the container runs. OOMKilled?", [True, False])
 
 # %% tags=["nbval-ignore-output"]
 print("the group's counter:", child.cgroup().memory().oom_kills)
-reveal("03.b", child.inspect()["State"]["OOMKilled"], by="the engine")
+reveal("03.a", child.inspect()["State"]["OOMKilled"], by="the engine")
 
 # %% [markdown]
 # The counter says 1. The flag depends on the engine: some set it at once, some not before the
@@ -189,7 +184,7 @@ print("killed:", soft.cgroup().memory().oom_kills)
 
 # %%
 less = ["it is refused", "soft is killed", "soft gives memory back"]
-predict("03.c", "The limit of soft is set to 24 MiB; it holds 40. What happens?", less)
+predict("03.b", "The limit of soft is set to 24 MiB; it holds 40. What happens?", less)
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker update --memory 96m --memory-swap 96m soft
@@ -206,7 +201,7 @@ predict("03.c", "The limit of soft is set to 24 MiB; it holds 40. What happens?"
 # sleep 1; docker ps -a --filter name=soft --format '{{.Names}}: {{.Status}}'
 
 # %% tags=["nbval-ignore-output"]
-reveal("03.c", less[0] if soft.status == "running" else less[1])
+reveal("03.b", less[0] if soft.status == "running" else less[1])
 
 # %% [markdown]
 # What a program has written for itself cannot be given back without swap. v1 refuses a limit below
@@ -235,7 +230,7 @@ _ = busy.wait_log(".")
 
 # %%
 how = ["five times slower, evenly", "at full speed, then not at all, by turns"]
-predict("03.d", "How will busy run?", how)
+predict("03.c", "How will busy run?", how)
 
 # %%
 samples = []
@@ -258,7 +253,7 @@ labkit.show.timeline(samples, work=work, title="A quota comes, and is raised")
 begin, end = samples[9][0], samples[16][0]  # while it was 20 of 100
 pauses = [pause for at, _, pause in told if begin < at < end]
 print(f"longest pauses between two rounds, in ms: {[round(pause) for pause in pauses]}")
-reveal("03.d", how[1] if max(pauses) > 30 else how[0])
+reveal("03.c", how[1] if max(pauses) > 30 else how[0])
 
 # %% [markdown]
 # By turns. The upper picture has CPU time: blue is what ran, hatched what was **throttled**, in
@@ -286,7 +281,7 @@ reveal("03.d", how[1] if max(pauses) > 30 else how[0])
 spin = ["sh", "-c", "while :; do :; done"]
 weak = lab.run("base", spin, name="weak", cpu_shares=256, cpuset_cpus="0")
 much = ["as much as beside strong", "more than beside strong"]
-predict("03.e", "Its weight is small. How much does weak get, alone?", much)
+predict("03.d", "Its weight is small. How much does weak get, alone?", much)
 
 
 # %%
@@ -307,12 +302,15 @@ print(f"weak ran {alone:.2f} s of one second")
 #     sh -c 'while :; do :; done' >/dev/null
 # docker exec strong nproc
 
+# %% tags=["nbval-ignore-output"] language="in" magic_args="strong"
+# cat /sys/fs/cgroup/cpu/cpu.shares 2>/dev/null || cat /sys/fs/cgroup/cpu.weight
+
 # %% tags=["nbval-ignore-output"]
 both = [weak, lab.container("strong")]
 weights = [int(one.cgroup().files()["cpu.weight"]) for one in both]
 got = ran(*both)
 print("weights:", weights, "seconds:", [round(each, 2) for each in got])
-reveal("03.e", much[1] if alone > 1.3 * got[0] else much[0])
+reveal("03.d", much[1] if alone > 1.3 * got[0] else much[0])
 
 # %% tags=["nbval-ignore-output"]
 names = [one.name for one in both]
@@ -350,7 +348,7 @@ for one in both:
 # threads together). `web` serves meanwhile.
 
 # %%
-predict("03.f", "What becomes of bomb?", ["it is killed", "it is refused new processes"])
+predict("03.e", "What becomes of bomb?", ["it is killed", "it is refused new processes"])
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker run -d --name bomb --pids-limit 40 --cpus 0.3 labkit/base
@@ -362,7 +360,7 @@ predict("03.f", "What becomes of bomb?", ["it is killed", "it is refused new pro
 bomb = lab.container("bomb")
 tasks = bomb.cgroup().tasks()
 print(f"{tasks.current} tasks now, at most {tasks.max}; refused: {tasks.max_events}")
-reveal("03.f", "it is killed" if bomb.status == "exited" else "it is refused new processes")
+reveal("03.e", "it is killed" if bomb.status == "exited" else "it is refused new processes")
 
 # %% [markdown]
 # The call `fork` fails with *Resource temporarily unavailable*, and the neighbour does not notice.
@@ -375,7 +373,7 @@ reveal("03.f", "it is killed" if bomb.status == "exited" else "it is refused new
 tick = ["sh", "-c", "while :; do echo tick; sleep 0.1; done"]
 paused, stopped = (lab.run("base", tick, name=name) for name in ("paused", "stopped"))
 _ = [one.wait_log("tick") for one in (paused, stopped)]
-predict("03.g", "Both get CONT from the host. Who ticks again?", ["paused", "stopped", "both"])
+predict("03.f", "Both get CONT from the host. Who ticks again?", ["paused", "stopped", "both"])
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker pause paused bomb
@@ -400,7 +398,7 @@ def ticks_again(one):
 
 
 again = [one.name for one in (paused, stopped) if ticks_again(one)]
-reveal("03.g", again[0] if len(again) == 1 else "both")
+reveal("03.f", again[0] if len(again) == 1 else "both")
 
 # %% [markdown]
 # State T is "stopped by a signal", and `paused` was never in it. Nothing was sent to it: there is
@@ -499,12 +497,14 @@ lab.close()
 # | to | type | where |
 # |---|---|---|
 # | see the groups of a process | `cat /proc/$web/cgroup` | host |
-# | see a limit | `cat memory.max`, v1: `memory.limit_in_bytes` | the group's folder |
-# | see what was killed, throttled, refused | `cat memory.events cpu.stat pids.events` | there |
+# | see a limit, whatever the version | `cat memory.max memory.limit_in_bytes 2>/dev/null` | web |
+# | see all files of a group | `web.cgroup().files()` | Python |
+# | see what was killed | `child.cgroup().memory().oom_kills` | Python |
+# | see what was refused | `bomb.cgroup().tasks()` | Python |
 # | change a limit | `docker update --memory 96m --memory-swap 96m soft` | notebook |
-# | set weights and processors | `docker run --cpu-shares 1024 --cpuset-cpus 0` | notebook |
-# | stop a whole group | `docker pause paused` | notebook |
-# | watch | `docker stats` | notebook |
+# | set a weight, and a processor | `docker run ... --cpu-shares 1024 --cpuset-cpus 0 ...` | notebook |
+# | stop a whole group | `docker pause paused bomb` | notebook |
+# | watch | `docker stats --no-stream ... web busy` | notebook |
 #
 # Read next: `man 7 cgroups`; the kernel's *admin-guide/cgroup-v2*, and *accounting/psi* on
 # pressure; *scheduler/sched-bwc* on quotas; and chapter 04.
