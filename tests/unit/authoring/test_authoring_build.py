@@ -93,7 +93,7 @@ def test_solutions_are_solved_and_executed(built: Built) -> None:
     assert "SOLUTION" not in text
     cells = code_cells(load(built.first / "solutions/01_first.ipynb"))
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert cells[2].outputs[0].text == "01.1: passed\n"
+    assert cells[2].outputs[0].text == "01.1: passed, 1 of 1\n"
     assert cells[4].outputs[0].data == {"text/plain": "42"}
 
 
