@@ -502,7 +502,7 @@ lab.close()
 # | see what was killed | `child.cgroup().memory().oom_kills` | Python |
 # | see what was refused | `bomb.cgroup().tasks()` | Python |
 # | change a limit | `docker update --memory 96m --memory-swap 96m soft` | notebook |
-# | set a weight, and a processor | `docker run ... --cpu-shares 1024 --cpuset-cpus 0 ...` | notebook |
+# | set a weight, a processor | `docker run ... --cpu-shares 1024 --cpuset-cpus 0 ...` | notebook |
 # | stop a whole group | `docker pause paused bomb` | notebook |
 # | watch | `docker stats --no-stream ... web busy` | notebook |
 #
