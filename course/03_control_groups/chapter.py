@@ -105,7 +105,7 @@ group.files(counters=False)
 
 # %%
 hog = "python3 -c 'kept = [b\"x\" * 2**20 for n in range(999)]'"
-line = hog + '; echo "exit code $?"; sleep infinity'
+line = f'exec 2>&1; {hog}; echo "exit code $?"; sleep infinity'
 small = {"memory": "32m", "memswap_limit": "32m"}  # together: no swap
 child = lab.run("toolbox", ["sh", "-c", line], name="child", **small)
 _ = child.wait_log("exit code")
