@@ -99,6 +99,11 @@ def status() -> None:
     running = {name: one.pid() for name, one in _ours().items() if one.pid() is not None}
     for name, pid in running.items():
         typer.echo(f"{NAMES[name]} runs, pid {pid}")
+    if ports := the_vm().awaited_ports():
+        typer.echo(
+            f"  published by its services, and in use on this machine: {', '.join(ports)}; "
+            "each leads there as soon as it is free"
+        )
     followed = registry.followed()
     for lab in registry.entries():
         arrow = "→" if lab == followed else " "

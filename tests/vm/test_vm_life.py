@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import threading
+import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,8 +21,9 @@ from labkit import Lab, connect
 from labkit.engine import the_vm
 from labkit.engine.vm import MicroVM, SnapshotWarning, build_image, process, qmp, snapshot
 from labkit.engine.vm.boot import chain, overlay
+from labkit.engine.vm.pulse import QUIET
 from labkit.engine.vm.snapshot import Snapshot
-from labkit.errors import EngineError, EngineGoneError, LabError
+from labkit.errors import BadSnapshotError, EngineError, EngineGoneError, LabError
 from labkit.waiting import wait_until
 
 LOGS = {"lock", "forwarder.lock", "qemu.log", "serial.log"}  # all that a stopped machine leaves
@@ -281,6 +288,72 @@ def test_a_shortened_snapshot_is_made_anew(base: Base, tmp_path: Path) -> None:
     finally:
         vm.remove()
     assert stages == ["boot", "snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "seen"),
+    [(b"\xeb\xfe", "CPU time since it was restored, and no answer"), (b"\xf4", "it did nothing")],
+    ids=["it spins", "it halts"],
+)
+def test_a_guest_that_hangs_is_given_up_within_seconds(
+    base: Base, tmp_path: Path, instruction: bytes, seen: str
+) -> None:
+    """All of its kernel is one instruction: a jump to itself, or a halt."""
+    snapshot = Snapshot(tmp_path / "snapshot")
+    snapshot.folder.mkdir()
+    for file in base.snapshot.folder.iterdir():
+        if file.name != "memory":
+            (snapshot.folder / file.name).symlink_to(file)
+    subprocess.run(["cp", "--sparse=always", base.snapshot.memory, snapshot.memory], check=True)
+    facts = json.loads((snapshot.folder / "baseline.json").read_text())["facts"]
+    (where,) = [value for kind, what, value in facts if (kind, what) == ("address", "Kernel code")]
+    first, last = (int(part, 16) for part in where.split("-"))
+    with snapshot.memory.open("r+b") as memory:
+        memory.seek(first)
+        memory.write(instruction * ((last - first + 1) // len(instruction)))
+    folder = tmp_path / "vm"
+    folder.mkdir()
+    overlay(snapshot.disk, folder / "disk.qcow2")
+    try:
+        began = time.monotonic()
+        with pytest.raises(BadSnapshotError, match="hangs") as caught:
+            snapshot.restore(folder, folder, base.machine, "disk.qcow2", network=False)
+        assert time.monotonic() - began < 20
+        assert seen in caught.value.seen
+    finally:
+        process.kill(folder)
+
+
+def test_a_guest_that_is_starved_is_waited_for(
+    base: Base, make_vm: MakeVm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets a twentieth of a CPU, as on a machine with much to do."""
+    spawn = process.spawn
+    ended = threading.Event()
+
+    def starve(number: int) -> None:
+        with suppress(ProcessLookupError):
+            while not ended.is_set():
+                for kind, seconds in ((signal.SIGSTOP, 0.19), (signal.SIGCONT, 0.01)):
+                    os.kill(number, kind)
+                    ended.wait(seconds)
+
+    def spawn_and_starve(folder: Path, argv: list[str]) -> int:
+        number = spawn(folder, argv)
+        threads.submit(starve, number)
+        return number
+
+    vm = make_vm("starved")
+    with ThreadPoolExecutor() as threads, monkeypatch.context() as patch:
+        patch.setattr(process, "spawn", spawn_and_starve)
+        try:
+            with warnings.catch_warnings(action="error"):
+                began = time.monotonic()
+                vm.start()
+            assert time.monotonic() - began > 2 * QUIET
+        finally:
+            ended.set()
+    assert answers(vm)
 
 
 @pytest.mark.parametrize("trouble", ["it stands still", "nobody waits", "it is killed"])

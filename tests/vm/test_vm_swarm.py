@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from docker.types import EndpointSpec, ServiceMode
+from docker.errors import APIError
+from docker.types import EndpointSpec, RestartPolicy, ServiceMode
 
 from labkit.engine import VmEngine
 from labkit.engine.vm import MicroVM
@@ -134,24 +137,85 @@ def test_datagrams_reach_a_service(swarm: Any) -> None:
     service.remove()
 
 
-def test_a_port_of_a_service_that_is_taken_here_is_served_when_it_is_free(swarm: Any) -> None:
+# --- a port that something on this machine has ---------------------------------------------------
+
+
+def test_a_services_port_that_is_taken_here_is_refused_until_it_is_free(swarm: Any) -> None:
+    make = partial(
+        swarm.services.create,
+        "labkit/base",
+        command=PAGES,
+        name="refused",
+        stop_grace_period=0,
+        endpoint_spec=published(PORT),
+    )
     with socket.create_server(("127.0.0.1", PORT)):
+        with pytest.raises(APIError, match=f"127.0.0.1:{PORT}: address already in use") as raised:
+            make()
+        assert "on the machine outside the micro-VM" in str(raised.value)
+        other = make(endpoint_spec=published(OTHER_PORT))
+        with pytest.raises(APIError, match=f"127.0.0.1:{PORT}"):
+            other.update(endpoint_spec=published(PORT))
+        other.remove()
+    service = make()
+    wait_until(lambda: page(PORT), timeout=60, what="the service's page")
+    service.update(labels={"its own port": "is not taken"})
+    service.remove()
+    wait_until(lambda: not _listens(PORT), timeout=20, what="the end of the port")
+
+
+# As one who is in the guest would: past this machine's end of the wire.
+INSIDE = """
+import socket
+body = {body!r}
+end = socket.socket(socket.AF_UNIX)
+end.connect("/run/docker.sock")
+head = "POST /services/create HTTP/1.0\\r\\nContent-Type: application/json\\r\\n"
+end.sendall(f"{{head}}Content-Length: {{len(body)}}\\r\\n\\r\\n{{body}}".encode())
+print(end.recv(20))
+"""
+
+
+def test_one_that_could_not_be_refused_is_told_and_served_when_it_is_free(
+    swarm: Any, vm: MicroVM
+) -> None:
+    spec = {
+        "Name": "inside",
+        "EndpointSpec": {"Ports": [{"TargetPort": 80, "PublishedPort": PORT}]},
+        "TaskTemplate": {"ContainerSpec": {"Image": "labkit/base", "Command": PAGES}},
+    }
+    with socket.create_server(("127.0.0.1", PORT)):
+        assert "201" in vm.runner.run(INSIDE.format(body=json.dumps(spec)))
+        wait_until(vm.awaited_ports, timeout=20, what="to be told of the port")
+        assert vm.awaited_ports() == [f"{PORT}/tcp"]
+    wait_until(lambda: page(PORT), timeout=60, what="the service's page")
+    assert vm.awaited_ports() == []
+    swarm.services.get("inside").remove()
+    wait_until(lambda: not _listens(PORT), timeout=20, what="the end of the port")
+
+
+def test_a_port_of_a_task_that_is_taken_here_is_its_error_until_it_is_free(swarm: Any) -> None:
+    spec: Any = EndpointSpec()
+    spec["Ports"] = [{"TargetPort": 80, "PublishedPort": OTHER_PORT, "PublishMode": "host"}]
+    with socket.create_server(("127.0.0.1", OTHER_PORT)):
         service = swarm.services.create(
             "labkit/base",
             command=PAGES,
-            name="late",
+            name="host-mode",
             stop_grace_period=0,
-            endpoint_spec=published(PORT),
+            endpoint_spec=spec,
+            restart_policy=RestartPolicy("any", delay=10**9),
         )
-        wait_until(lambda: _tasks_run(service), timeout=60, what="the service's task")
-    wait_until(lambda: page(PORT), timeout=60, what="the service's page")
+        told = wait_until(lambda: _errors(service), timeout=60, what="the task's error")
+        assert f"127.0.0.1:{OTHER_PORT}: address already in use, on the machine outside" in told[0]
+    wait_until(lambda: page(OTHER_PORT), timeout=60, what="the task's page")
     service.remove()
+
+
+def _errors(service: Any) -> list[str]:
+    return [error for task in service.tasks() if (error := task["Status"].get("Err"))]
 
 
 def _listens(port: int) -> bool:
     with socket.socket() as end:
         return end.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _tasks_run(service: Any) -> bool:
-    return any(task["Status"]["State"] == "running" for task in service.tasks())

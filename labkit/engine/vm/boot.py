@@ -8,7 +8,7 @@ import socket
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -104,13 +104,19 @@ def follow(folder: Path, sockets: Path) -> None:
         os.close(lock)
 
 
-def wait_answering(folder: Path, sockets: Path, *, timeout: float) -> tuple[Endpoint, GuestRunner]:
-    """Wait for the guest's engine and runner, and return where they are."""
+def wait_answering(
+    folder: Path, sockets: Path, *, timeout: float, look: Callable[[], None] = lambda: None
+) -> tuple[Endpoint, GuestRunner]:
+    """Wait for the guest's engine and runner, and return where they are.
+
+    `look` is called all the while; it may raise.
+    """
     endpoint = Endpoint(f"unix://{sockets / forwarder.ENGINE}")
     runner = GuestRunner(sockets / forwarder.RUNNER)
 
     def answers() -> bool:
         process.assert_running(folder)
+        look()
         return runner.path.exists() and _pings(sockets / forwarder.ENGINE)
 
     follow(folder, sockets)

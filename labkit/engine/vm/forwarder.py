@@ -7,6 +7,7 @@ the container has started. It keeps the guest's clock right, and ends when the m
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -20,31 +21,35 @@ from typing import Any
 from labkit.errors import WaitTimeoutError
 from labkit.waiting import wait_until
 
-from .ingress import Port, Services
+from .gate import Gate, Port
+from .ingress import Services
 from .mux import READ, Channel, Mux, Watch, WireEndedError
 from .qmp import connect
 
 WIRE = "wire.sock"
 LOCK = "forwarder.lock"  # held for as long as one runs: see `boot.follow`
+AWAITED = "awaited.json"  # services' ports that this machine has given away
 ENGINE, RUNNER = "docker.sock", "runner.sock"
 ENGINE_INSIDE = {"to": "unix", "path": "/run/docker.sock"}
 CONNECT_TIMEOUT = 30.0  # seconds
 BACKLOG = 1024  # at most net.core.somaxconn, listen(2)
-HELLO_EVERY = 1.0  # seconds between two attempts to be heard
+HELLO_EVERY = 1.0  # seconds between two attempts to be heard, or to have a port
 CLOCK_EVERY = 20.0
 CLOCK_OFF = 50_000_000  # nanoseconds that the guest's clock may be off
 CLOCK_TRIES = 10
 UDP_IDLE = 60.0  # seconds after which an exchange of datagrams is forgotten
 # What "all addresses" of the guest means here: ours alone, not what others on our network reach.
-OURS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+LOOPBACK = "127.0.0.1"
+OURS = {"0.0.0.0": LOOPBACK, "::": "::1"}
 TAKEN = "address already in use"
+FAMILIES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 class Forwarder:
     """The wire of one machine, and all that is carried over it."""
 
-    def __init__(self, wire: socket.socket, sockets: Path) -> None:
-        self._sockets = sockets
+    def __init__(self, wire: socket.socket, folder: Path, sockets: Path) -> None:
+        self._folder, self._sockets = folder, sockets
         self._watch = Watch()
         wire.setblocking(False)
         self._mux = Mux(wire, self._watch, on_open=_refuse, on_note=self._told)
@@ -55,6 +60,7 @@ class Forwarder:
         self._services = Services(self._watch, self._dial_engine, self._ingress)
         self._services_want: set[Port] = set()
         self._service_ports: dict[Port, Listener] = {}
+        self._awaited: set[Port] = set()
 
     def serve(self) -> None:
         """Be heard, set the clock, and carry; raises WireEndedError when the machine ends."""
@@ -67,24 +73,30 @@ class Forwarder:
         # A restored guest's random numbers were given out before.
         self._mux.note({"seed": os.urandom(64).hex()})
         self._set_clock(tolerated=0)
-        for name, what in (
-            (ENGINE, ENGINE_INSIDE),
-            (RUNNER, {"to": "program"}),
-        ):
-            self._listen_here(name, what)
+        self._listen_here(ENGINE, self._serve_client)
+        self._listen_here(RUNNER, lambda end: self._mux.open({"to": "program"}).join(end))
         self._services.look()
-        last = time.monotonic()
+        clock = tried = time.monotonic()
         while True:
-            # An engine that boots is asked again soon.
-            tick = last + (CLOCK_EVERY if self._services.follows else HELLO_EVERY)
-            self._watch.run_once(max(0.0, tick - time.monotonic()))
-            if (now := time.monotonic()) >= tick:
-                last = now
+            # An engine that boots is asked again soon, and a port that is awaited tried.
+            impatient = bool(self._awaited) or not self._services.follows
+            due = clock + CLOCK_EVERY
+            if impatient:
+                due = min(due, tried + HELLO_EVERY)
+            self._watch.run_once(max(0.0, due - time.monotonic()))
+            now = time.monotonic()
+            if impatient and now >= tried + HELLO_EVERY:
+                tried = now
+                self._ingress(self._services_want)
+                if not self._services.follows:
+                    self._services.look()
+            if now >= clock + CLOCK_EVERY:
+                clock = now
                 self._clock_tries = 0
                 self._set_clock(tolerated=CLOCK_OFF)
                 for listener in self._listeners():
                     listener.forget_idle(now)
-                if self._services_want or not self._services.follows:
+                if self._services_want:
                     self._services.look()
 
     def _listeners(self) -> list[Listener]:
@@ -94,12 +106,12 @@ class Forwarder:
         """Stop listening."""
         for listener in self._listeners():
             listener.close()
-        for name in (ENGINE, RUNNER):
-            (self._sockets / name).unlink(missing_ok=True)
+        for path in (self._sockets / ENGINE, self._sockets / RUNNER, self._folder / AWAITED):
+            path.unlink(missing_ok=True)
 
     # --- Unix sockets ----------------------------------------------------------------------------
 
-    def _listen_here(self, name: str, what: dict[str, Any]) -> None:
+    def _listen_here(self, name: str, serve: Callable[[socket.socket], None]) -> None:
         """Listen at a Unix socket; it is there under its name only when it listens."""
         path = self._sockets / name
         new = path.with_suffix(".new")
@@ -108,11 +120,21 @@ class Forwarder:
         listener.bind(str(new))
         listener.listen(BACKLOG)
         listener.setblocking(False)
-        self._watch.on(listener, READ, lambda _: self._accept(listener, what))
+        self._watch.on(listener, READ, lambda _: accept_all(listener, serve))
         new.rename(path)
 
-    def _accept(self, listener: socket.socket, what: dict[str, Any]) -> None:
-        accept_all(listener, lambda end: self._mux.open(what).join(end))
+    def _serve_client(self, end: socket.socket) -> None:
+        """Lead a client to the engine; what cannot be had outside is refused on the way."""
+        channel, gate = self._mux.open(ENGINE_INSIDE), Gate(self._why_not)
+
+        def hear(data: bytes) -> bytes:
+            passed, answer = gate.hear(data)
+            if answer:
+                end.send(answer)
+                channel.reset()
+            return b"" if answer else passed
+
+        channel.join(end, hear=hear)
 
     # --- services' ports -------------------------------------------------------------------------
 
@@ -123,18 +145,40 @@ class Forwarder:
         return ours
 
     def _ingress(self, ports: set[Port]) -> None:
-        """Listen for these ports of services; one that is taken here is tried again."""
+        """Listen for these ports of services; note those that are taken here: they are awaited."""
         self._services_want = ports
         for port in self._service_ports.keys() - ports:
             self._service_ports.pop(port).close()
+        awaited = set()
         for protocol, number in sorted(ports - self._service_ports.keys()):
-            if protocol not in ("tcp", "udp"):
+            if protocol not in FAMILIES:
                 continue
-            to = {"to": protocol, "address": "127.0.0.1", "port": number}
-            with suppress(OSError, OverflowError):
+            to = {"to": protocol, "address": LOOPBACK, "port": number}
+            try:
                 self._service_ports[protocol, number] = Listener(
-                    self._mux, protocol, "127.0.0.1", number, to
+                    self._mux, protocol, LOOPBACK, number, to
                 )
+            except OSError:
+                awaited.add((protocol, number))
+            except OverflowError:  # no port at all
+                continue
+        if awaited != self._awaited:
+            self._awaited = awaited
+            new = self._folder / f"{AWAITED}.new"
+            new.write_text(json.dumps(sorted(awaited)))
+            new.rename(self._folder / AWAITED)
+
+    def _why_not(self, ports: set[Port]) -> str | None:
+        """Why a service cannot have these ports; those of services that are there are their own."""
+        for protocol, number in sorted(ports - self._services_want):
+            try:
+                if protocol in FAMILIES:
+                    bound(protocol, LOOPBACK, number).close()
+            except OSError as err:
+                return refused(protocol, LOOPBACK, number, err)
+            except OverflowError:  # which the engine refuses
+                continue
+        return None
 
     # --- notes -----------------------------------------------------------------------------------
 
@@ -167,19 +211,40 @@ class Forwarder:
         to = {"to": protocol, "address": str(port["to"][0]), "port": int(port["to"][1])}
         address = OURS.get(bound_to, bound_to)
         is_ours = address == "::1" or address.startswith("127.")
-        if not is_ours or protocol not in ("tcp", "udp"):
+        if not is_ours or protocol not in FAMILIES:
             return None  # an address of the guest's own; SCTP is none that we could carry
         try:
             listener = Listener(self._mux, protocol, address, number, to)
         except OSError as err:
             if bound_to == "::" and TAKEN not in str(err).lower():
                 return None  # this machine has no IPv6
-            return (
-                f"listen {protocol} {address}:{number}: {str(err.strerror).lower()}, "
-                "on the machine outside the micro-VM"
-            )
+            return refused(protocol, address, number, err)
         self._published[int(port["publish"])] = listener
         return None
+
+
+def bound(protocol: str, address: str, port: int) -> socket.socket:
+    """A socket that has this port. Raises OSError, OverflowError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, FAMILIES[protocol])
+    try:
+        if protocol == "tcp":  # connections that are over may still be in TIME_WAIT
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address, port))
+        if protocol == "tcp":
+            made.listen(BACKLOG)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def refused(protocol: str, address: str, port: int, err: OSError) -> str:
+    """Why a port cannot be had, in an engine's words."""
+    return (
+        f"listen {protocol} {address}:{port}: {str(err.strerror).lower()}, "
+        "on the machine outside the micro-VM"
+    )
 
 
 class Listener:
@@ -191,19 +256,7 @@ class Listener:
         self._mux, self._to = mux, to
         self._is_udp = protocol == "udp"
         self._exchanges: dict[Any, Exchange] = {}
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._socket = socket.socket(
-            family, socket.SOCK_DGRAM if self._is_udp else socket.SOCK_STREAM
-        )
-        try:
-            if not self._is_udp:  # connections that are over may still be in TIME_WAIT
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((address, port))
-            if not self._is_udp:
-                self._socket.listen(BACKLOG)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = bound(protocol, address, port)
         self._socket.setblocking(False)
         mux.watch.on(self._socket, READ, self._ready)
 
@@ -289,7 +342,7 @@ def main(folder: Path, sockets: Path) -> None:
     with (
         suppress(WaitTimeoutError, WireEndedError, ConnectionError),
         wire_of(folder) as wire,
-        closing(Forwarder(wire, sockets)) as forwarder,
+        closing(Forwarder(wire, folder, sockets)) as forwarder,
     ):
         forwarder.serve()
 

@@ -12,14 +12,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from .gate import Port
 from .mux import READ, Watch
 
 CHANGES = "/events?filters=" + quote('{"type":["service"]}')
 SERVICES = "/services"
 NO_SWARM = b"503"
 LONGEST = 1 << 24  # bytes of an answer that we hear: the guest need not be honest
-
-Port = tuple[str, int]  # tcp or udp, and its number
 
 
 class Services:

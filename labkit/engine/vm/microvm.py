@@ -14,7 +14,7 @@ from labkit.lock import locked
 
 from . import boot, integrity, process
 from .base import Base, hold_base
-from .forwarder import ENGINE, RUNNER
+from .forwarder import AWAITED, ENGINE, RUNNER
 from .image import Image, Progress
 from .integrity import Changes
 from .machine import find_qemu
@@ -180,6 +180,14 @@ class MicroVM:
         place = Path(str(self._record().get("baseline", self.folder)))
         return integrity.find_changes(self.folder, self.runner, place, contents=contents)
 
+    def awaited_ports(self) -> list[str]:
+        """The ports of services that something on this machine has: they lead there when free."""
+        try:
+            found = json.loads((self.folder / AWAITED).read_text())
+        except FileNotFoundError:
+            return []
+        return [f"{number}/{protocol}" for protocol, number in found]
+
     @property
     def _sockets(self) -> Path:
         return Path(str(self._record()["sockets"]))
@@ -234,6 +242,7 @@ class MicroVM:
             process.PID_FILE,
             "qmp.sock",
             "wire.sock",
+            AWAITED,
             *integrity.FILES,
         ):
             (self.folder / name).unlink(missing_ok=True)

@@ -77,6 +77,7 @@ class Channel:
         self._datagrams = datagrams
         self._socket: socket.socket | None = None
         self._deliver: Callable[[bytes], None] | None = None
+        self._hear: Callable[[bytes], bytes] = bytes
         self._connecting = False
         self._half_closes = True
         self._waiting: deque[memoryview] = deque()  # for the socket
@@ -88,14 +89,21 @@ class Channel:
     # --- this end --------------------------------------------------------------------------------
 
     def join(
-        self, end: socket.socket, *, connecting: bool = False, half_closes: bool = True
+        self,
+        end: socket.socket,
+        *,
+        connecting: bool = False,
+        half_closes: bool = True,
+        hear: Callable[[bytes], bytes] = bytes,
     ) -> None:
         """Carry what this socket says and hears; it may still be on its way to its peer.
 
-        Where half a close is the end of it, `half_closes` is False.
+        Where half a close is the end of it, `half_closes` is False. `hear` is given what it says,
+        and returns what of that is carried.
         """
         end.setblocking(False)
         self._socket, self._connecting, self._half_closes = end, connecting, half_closes
+        self._hear = hear
         self._look()
 
     def join_call(self, deliver: Callable[[bytes], None]) -> None:
@@ -170,7 +178,8 @@ class Channel:
             self.send(data)
         elif data:
             self._room -= len(data)
-            self._mux.send(self.number, DATA, data)
+            if data := self._hear(data):
+                self._mux.send(self.number, DATA, data)
         else:
             self._read_all = True
             self._mux.send(self.number, END)
@@ -178,7 +187,7 @@ class Channel:
     def _read_last(self) -> None:
         """Carry what was said by one who takes no more: an answer that came before its time."""
         with contextlib.suppress(OSError):
-            while not self._connecting and not self._read_all and self._room > 0:
+            while self._socket and not self._connecting and not self._read_all and self._room > 0:
                 self._read()
 
     def _write(self) -> None:

@@ -84,6 +84,15 @@ def pid(folder: Path) -> int | None:
     return None
 
 
+def cpu_seconds(folder: Path) -> float:
+    """The CPU time that the QEMU of this folder has used; 0 where it has ended."""
+    with suppress(psutil.Error):
+        if number := pid(folder):
+            times = psutil.Process(number).cpu_times()
+            return float(times.user + times.system)
+    return 0.0
+
+
 def kill(folder: Path) -> None:
     """End the QEMU of this folder at once, if there is one, and wait for it to be gone."""
     if number := pid(folder):

@@ -20,11 +20,14 @@ from labkit.waiting import wait_until
 from . import boot, integrity, process
 from .image import Image, Progress
 from .machine import Machine
+from .pulse import Pulse
 from .qmp import Qmp, monitor
 from .runner import GuestRunner
 
 LOAD_TIMEOUT = 60.0  # seconds
-RESTORE_TIMEOUT = 30.0  # seconds until the guest answers; about one is usual
+# Seconds until the guest answers; about one is usual. One that hangs is told much sooner: `pulse`.
+RESTORE_TIMEOUT = 60.0
+BOOT = "boot.json"  # seconds of CPU time
 ROOM = 1 << 28  # bytes, beside the guest's memory
 # What was read and is not needed again goes out of the page cache; then the programs that a
 # `docker run` starts come in, and the cache goes to the disk.
@@ -58,6 +61,11 @@ class Snapshot:
     def state(self) -> Path:
         return self.folder / "state"
 
+    @property
+    def boot_seconds(self) -> float:
+        """The CPU time that the guest's boot took."""
+        return float(json.loads((self.folder / BOOT).read_text()))
+
     def damage(self) -> str | None:
         """Return what is wrong with the files, or None; contents are not read, only sizes."""
         try:
@@ -67,6 +75,8 @@ class Snapshot:
                     return f"{name} has {found} bytes instead of {size}"
             if not integrity.is_current(self.folder):
                 return "with what it is, no guest can be compared any more"
+            if self.boot_seconds <= 0:
+                return "how long its boot took is not known"
         except (OSError, ValueError) as err:
             return str(err)
         return None
@@ -95,7 +105,12 @@ class Snapshot:
         number = process.spawn(folder, argv)
         try:
             self._load(folder)
-            return boot.wait_answering(folder, sockets, timeout=RESTORE_TIMEOUT)[1]
+            pulse = Pulse(folder, boot=self.boot_seconds)
+            with monitor(folder) as qemu:
+                qemu.command("cont")
+            return boot.wait_answering(folder, sockets, timeout=RESTORE_TIMEOUT, look=pulse.look)[1]
+        except BadSnapshotError:
+            raise
         except LabError as err:
             # QEMU ends if it refuses the state, and if the guest falls over it. A busy machine, a
             # full disk, or one who kills QEMU says nothing of the snapshot.
@@ -125,7 +140,6 @@ class Snapshot:
                 interval=0.01,
                 saw=lambda: process.log_tail(folder),
             )
-            qemu.command("cont")
 
 
 def snapshots_of(cache: Path, disk: Path) -> list[Snapshot]:
@@ -180,6 +194,7 @@ def _make(work: Path, image: Image, disk: Path, machine: Machine, on_progress: P
     )
     with boot.sockets_for(work) as sockets:
         _, runner = boot.wait_answering(work, sockets, timeout=boot.BOOT_TIMEOUT)
+        (work / BOOT).write_text(json.dumps(process.cpu_seconds(work)))
         on_progress("snapshot", None)
         integrity.take_baseline(work, runner, work, like=None)
         runner.run(_WARM)
@@ -201,7 +216,7 @@ def _make(work: Path, image: Image, disk: Path, machine: Machine, on_progress: P
         wait_until(written, timeout=LOAD_TIMEOUT, what="the snapshot to be written")
         qemu.command("quit")
     process.wait_ended(work, timeout=30)
-    sizes = {name: (work / name).stat().st_size for name in ("disk.qcow2", "memory", "state")}
+    sizes = {name: (work / name).stat().st_size for name in ("disk.qcow2", "memory", "state", BOOT)}
     (work / "sizes.json").write_text(json.dumps(sizes))
 
 
