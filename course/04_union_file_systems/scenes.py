@@ -55,8 +55,9 @@ echo "layer one" >/image/one/etc/release; echo "layer two" >/image/two/etc/relea
 echo "delete me" >/image/one/etc/motd
 """
 BEGIN = """
-rootfs /image/two:/image/one /rooms/$0 sh -c 'echo "I am $0" >/mine; rm /etc/motd; exec sleep $1' \
-    $0 $1 </dev/null >/tmp/said-$0 2>&1 &
+does='echo "I am $0" >/mine; rm /etc/motd; exec sleep $1'
+{ rootfs /image/two:/image/one /rooms/$0 sh -c "$does" $0 $1 </dev/null >/tmp/said-$0 2>&1
+  touch /tmp/ended-$0; } >/dev/null 2>&1 &
 """
 PATIENCE = 10.0  # seconds
 
@@ -77,15 +78,19 @@ def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
     for name, seconds in boxes.items():
         bench.exec(["sh", "-c", BEGIN, name, str(seconds)])
 
-    def running() -> list[str]:
-        words = {p.cmdline[-1] for p in bench.processes() if p.comm in ("sleep", "busybox")}
-        return [name for name, seconds in boxes.items() if str(seconds) in words]
+    def become_of() -> dict[str, str]:
+        """Of each box, whether its program runs, or your piece has ended."""
+        running = {process.cmdline for process in bench.processes()}
+        ended = bench.exec(["ls", "/tmp"]).stdout.split()
+        told = {name: "has ended" for name in boxes if f"ended-{name}" in ended}
+        runs = [name for name, seconds in boxes.items() if ("sleep", str(seconds)) in running]
+        return told | dict.fromkeys(runs, "runs")
 
     with suppress(WaitTimeoutError):
-        bench.wait_until(lambda: len(running()) == len(boxes), what="boxes", timeout=PATIENCE)
-    runs = running()
+        bench.wait_until(lambda: len(become_of()) == len(boxes), what="boxes", timeout=PATIENCE)
+    told = become_of()
     return "; ".join(
-        f"the program of {name} {'runs' if name in runs else 'does not run'}{said(bench, name)}"
+        f"the program of {name} {told.get(name, 'has not begun yet')}{said(bench, name)}"
         for name in boxes
     )
 
