@@ -4,7 +4,7 @@ import os
 import subprocess
 from typing import Any
 
-from labkit import Container, Lab, answer, variant
+from labkit import Container, Lab, answer, piece, trial, variant
 from labkit.authoring.attempts import right, wrong
 from labkit.shell.cells import on_host
 from labkit.waiting import wait_until
@@ -253,10 +253,6 @@ def made_anew(lab: Lab) -> None:
 OWN_MEMORY = "it runs in a group of your making, with your memory limit"
 OWN_TASKS = "and with your limit of tasks"
 UNLIMITED = "the workbench itself may have more"
-RIGHTS: dict[str, Any] = {
-    "cap_add": ["SYS_ADMIN"],
-    "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
-}
 WRITABLE = """
 cd /sys/fs/cgroup
 if [ -e cgroup.controllers ]; then
@@ -271,72 +267,84 @@ else
 fi
 mkdir -p $memory/mine $pids/mine
 """
-SLEEP = "exec sleep 100000 >/dev/null 2>&1"
+MOVE = "for each in $memory $pids; do echo $$ >$each/mine/cgroup.procs; done"
+SET = "echo $bytes >$memory/mine/$limit; echo $tasks >$pids/mine/pids.max"
 
 
-def _bench(lab: Lab, line: str, **options: Any) -> None:
-    bench = lab.run("toolbox", name="bench", **RIGHTS, **options)
-    done = bench.exec(["sh", "-ec", f"{WRITABLE}\n{line}"])
-    assert done.exit_code == 0, done
-
-
-def _in_group(memory: str, tasks: int | str) -> str:
-    return f"""
-        echo {memory} >$memory/mine/$limit; echo {tasks} >$pids/mine/pids.max
-        (
-            for each in $memory $pids; do sh -c 'echo $PPID' >$each/mine/cgroup.procs; done
-            {SLEEP}
-        ) &
-    """
+def _tried(*lines: str, mine: str = "bytes=$1 tasks=$2; shift 2") -> None:
+    piece("03.5").write("\n".join(["#!/bin/sh -e", mine, WRITABLE, *lines, ""]))
+    trial("03.5")
 
 
 @right("03.5")
 def step_by_step(lab: Lab) -> None:
-    own = variant("03.5")
-    _bench(lab, _in_group(own.memory, own.tasks))
+    _tried(SET, MOVE, 'exec "$@"')
 
 
 @right("03.5")
 def moved_in_later(lab: Lab) -> None:
-    own = variant("03.5")
-    _bench(
-        lab,
-        f"""
-        sleep 100000 >/dev/null 2>&1 &
-        echo {own.memory} >$memory/mine/$limit; echo {own.tasks} >$pids/mine/pids.max
-        for each in $memory $pids; do echo $! >$each/mine/cgroup.procs; done
-    """,
-    )
+    _tried('"$@" &', SET, "for each in $memory $pids; do echo $! >$each/mine/cgroup.procs; done",
+           "wait")  # fmt: skip
+
+
+@right("03.5")
+def in_another_language(lab: Lab) -> None:
+    piece("03.5").write("""
+#!/usr/bin/env python3
+import os, subprocess, sys
+from pathlib import Path
+memory, tasks, *program = sys.argv[1:]
+top = Path("/sys/fs/cgroup")
+if (top / "cgroup.controllers").exists():
+    subprocess.run(["mount", "-o", "remount,bind,rw", top], check=True)
+    (top / "rest").mkdir(exist_ok=True)
+    for pid in (top / "cgroup.procs").read_text().split():
+        try:
+            (top / "rest/cgroup.procs").write_text(pid)
+        except OSError:
+            pass  # it has ended
+    (top / "cgroup.subtree_control").write_text("+memory +pids")
+    places = {top / "py/memory.max": memory, top / "py/pids.max": tasks}
+else:
+    places = {top / "memory/py/memory.limit_in_bytes": memory, top / "pids/py/pids.max": tasks}
+    for each in ("memory", "pids"):
+        subprocess.run(["mount", "-o", "remount,bind,rw", top / each], check=True)
+for file, value in places.items():
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(value)
+    (file.parent / "cgroup.procs").write_text(str(os.getpid()))
+os.execvp(program[0], program)
+""")
+    trial("03.5")
 
 
 @wrong("03.5", fails=[OWN_MEMORY, OWN_TASKS], hint="mkdir")
 def made_and_nobody_in_it(lab: Lab) -> None:
     own = variant("03.5")
-    bench = lab.run("toolbox", name="bench", **RIGHTS)
-    done = bench.exec(["sh", "-c", f"({SLEEP}) & exit 0"])
-    assert done.exit_code == 0, done
-    limits = f"echo {own.memory} >$memory/mine/$limit; echo {own.tasks} >$pids/mine/pids.max"
+    piece("03.5").write('#!/bin/sh\nshift 2\nexec "$@"\n')
+    trial("03.5")
+    bench = lab.container("bench")
+    lines = f"bytes={own.memory} tasks={own.tasks}\n{WRITABLE}\n{SET}"
     if not bench.cgroup().is_v2("memory"):  # in v2 they would have had to move
-        assert bench.exec(["sh", "-ec", f"{WRITABLE}\n{limits}"]).exit_code == 0
+        assert bench.exec(["sh", "-ec", lines]).exit_code == 0
 
 
 @wrong("03.5", fails=[OWN_MEMORY, OWN_TASKS, UNLIMITED], hint="without limits")
 def by_the_engine(lab: Lab) -> None:
     own = variant("03.5")
-    lab.run("toolbox", "sleep 100000", name="bench", memory=own.memory, pids=own.tasks, **RIGHTS)
+    lab.run("toolbox", "sleep 100000", name="bench", memory=own.memory, pids=own.tasks)
 
 
 @wrong("03.5", fails=OWN_TASKS, hint="write the limit")
 def no_limit_of_tasks(lab: Lab) -> None:
-    _bench(lab, _in_group(variant("03.5").memory, "max"))
+    _tried("echo $bytes >$memory/mine/$limit", MOVE, 'exec "$@"')
 
 
 @wrong("03.5", fails=OWN_MEMORY, hint="write the limit")
 def another_size(lab: Lab) -> None:
-    _bench(lab, _in_group("33M", variant("03.5").tasks))
+    _tried(SET, MOVE, 'exec "$@"', mine="bytes=33M tasks=$2; shift 2")
 
 
-@wrong("03.5", fails=[OWN_MEMORY, OWN_TASKS], hint="in the background")
+@wrong("03.5", fails=[OWN_MEMORY, OWN_TASKS], hint="becomes")
 def nothing_runs_in_it(lab: Lab) -> None:
-    own = variant("03.5")
-    _bench(lab, f"echo {own.memory} >$memory/mine/$limit; echo {own.tasks} >$pids/mine/pids.max")
+    _tried(SET)

@@ -350,6 +350,7 @@ by_hand = Exercise(
         "memory": draw.choice(["24m", "28m", "36m", "48m"]),
         "tasks": draw.randint(6, 20),
     },
+    piece="limits",
 )
 
 
@@ -408,7 +409,10 @@ def in_a_group_with(
         )
     else:
         observed = "no process of bench does that"
-        hint = "start it in the background, or by `docker exec -d`, and let it run"
+        hint = (
+            'a piece becomes the program that it was given: `exec "$@"`, at its end; '
+            '`trial("03.5")` shows what yours says'
+        )
     return Finding(
         passed=wanted in below,
         expected=f"`sleep 100000` in a group below bench's, with {told(wanted)}",

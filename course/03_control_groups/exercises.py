@@ -15,7 +15,7 @@
 
 # %%
 import labkit
-from labkit import answer, check, hint, progress, reset, scene, solution, variant
+from labkit import answer, check, hint, piece, progress, reset, scene, solution, trial, variant
 
 lab = labkit.Lab()
 
@@ -126,29 +126,32 @@ check("03.4")
 # %% [markdown]
 # ## 03.5 Your own container: the limits
 #
-# Now without the engine. Start a workbench: a `toolbox` named `bench` that may mount, with
-# `cap_add=["SYS_ADMIN"]` and `security_opt=["seccomp=unconfined", "apparmor=unconfined"]`. Its own
-# control groups are in its `/sys/fs/cgroup`, and `mount -o remount,bind,rw` makes writable what is
-# not. (In v2 that is one mount, in v1 one for each controller.)
+# The second piece of the container that you make by hand (the first is that of 02.10; each can be
+# made alone). **A piece is a program in a file that sets one thing up and then becomes the command
+# that it was given**; chapter 05 puts the pieces together. This one is the file `limits` in the
+# folder `container` of your `work`; `piece("03.5")` says where that is. Write it, with any editor,
+# or from here with `piece("03.5").write("...")`; as a shell script, or in Python. It is called with
+# a size, a number, and a program and what that is given:
 #
-# In it make a control group by hand, **below** that of `bench`, in which processes may have
-# `variant("03.5").memory` of memory and at most `variant("03.5").tasks` tasks. Start
-# `sleep 100000` in it. The workbench itself must be allowed more than that.
+#     limits 24m 10 sleep 1000
 #
-# Write it as a program, `limits`, that is given both values and what to run, sets the limits up and
-# then becomes that command: `limits 24m 10 sleep 100000`. It is the second piece of the container
-# that you will put together in chapter 05; keep it in the folder `container` of your `work`.
+# It makes a control group by hand, **below** that of the container in which it is called, in which
+# processes may have so much memory and be at most so many tasks, and runs the program in it. The
+# container itself must be allowed more than that.
+#
+# `trial("03.5")` starts a workbench, `bench`, a `toolbox` that may mount, with your piece in it,
+# and has it run `sleep 100000` with the limits of `variant("03.5")`. `check` looks at it from
+# outside. The control groups of `bench` are in its `/sys/fs/cgroup`; `mount -o remount,bind,rw`
+# makes writable what is not. (In v2 that is one mount, in v1 one for each controller.) The
+# workbench stays: in a cell with `%%in bench` you can try by hand.
 
 # %%
 variant("03.5")
 
 # %% exercise="03.5"
 ### BEGIN SOLUTION
-rights = {"cap_add": ["SYS_ADMIN"], "security_opt": ["seccomp=unconfined", "apparmor=unconfined"]}
-bench = lab.run("toolbox", name="bench", **rights)
-bench.put(
-    "/usr/bin/limits",
-    """#!/bin/sh -e
+piece("03.5").write("""
+#!/bin/sh -e
 # limits MEMORY TASKS PROGRAM [ARGUMENT...]: run a program in a control group of its own.
 memory=$1 tasks=$2; shift 2
 cd /sys/fs/cgroup
@@ -171,16 +174,9 @@ else                                  # v1: one for each controller
     for each in memory pids; do echo $$ >$each/piece/cgroup.procs; done
 fi
 exec "$@"
-""",
-    mode=0o755,
-)
-mine = variant("03.5")
-_ = bench.exec(["sh", "-c", f"limits {mine.memory} {mine.tasks} sleep 100000 >/dev/null 2>&1 &"])
-look = "ps -e -o args"
-_ = bench.wait_until(
-    lambda: "sleep 100000" in bench.exec(look).stdout.splitlines(), what="the program"
-)
+""")
 ### END SOLUTION
+trial("03.5")
 
 # %%
 check("03.5")

@@ -1,9 +1,11 @@
 """What is there when an exercise of chapter 03 begins."""
 
+from contextlib import suppress
 from typing import Any
 
 from labkit import Container, Lab
-from labkit.checks import sets_scene
+from labkit.checks import runs_piece, sets_scene
+from labkit.errors import WaitTimeoutError
 from labkit.waiting import wait_until
 
 STARTS_THREADS = """
@@ -92,3 +94,34 @@ def must_not_stop(lab: Lab, own: dict[str, Any]) -> None:
     miner = lab.run("toolbox", ["python3", "-c", MINES], name="miner", pids=6, environment=told)
     miner.wait_log("of 12", timeout=PATIENCE)
     miner.set_limit("cpu.max", "3000 100000")
+
+
+BEGIN = """
+{ limits "$@" </dev/null >/tmp/said 2>&1; touch /tmp/ended; } >/dev/null 2>&1 &
+"""
+PROGRAM = ("sleep", "100000")
+
+
+@runs_piece("03.5")
+def a_limited_program(lab: Lab, own: dict[str, Any], program: bytes) -> str:
+    """The piece runs a program in a workbench in which it is one itself."""
+    rights: dict[str, Any] = {
+        "cap_add": ["SYS_ADMIN"],
+        "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+    }
+    bench = lab.run("toolbox", name="bench", init=True, **rights)
+    bench.put("/usr/local/bin/limits", program, mode=0o755)
+    bench.exec(["sh", "-c", BEGIN, "sh", own["memory"], str(own["tasks"]), *PROGRAM])
+
+    def became() -> str:
+        """What became of it, if anything has."""
+        if any(process.cmdline == PROGRAM for process in bench.processes()):
+            return "runs"
+        return "has ended" if bench.exec("ls /tmp/ended").exit_code == 0 else ""
+
+    with suppress(WaitTimeoutError):
+        bench.wait_until(became, what="the program", timeout=10)
+    lines = bench.exec("tail -n 3 /tmp/said").stdout.splitlines()
+    says = f", and says: {' / '.join(lines)}" if lines else ""
+    given = f"`limits {own['memory']} {own['tasks']} {' '.join(PROGRAM)}`"
+    return f"{given} {became() or 'has not begun your program yet'}{says}"
