@@ -356,14 +356,10 @@ by_hand = Exercise(
 
 def sleepers(see: Evidence) -> list[tuple[int, Cgroup]]:
     """The processes of bench that do `sleep 100000`, each with its groups."""
-    bench = see.container("bench")
-    inside = see.host.sweep(read=["cgroup"])
-    members = {pid for pid, seen in inside.items() if bench.id in (seen["cgroup"] or "")}
-    found = read_processes(see.host)
     return [
-        (pid, Cgroup(see.host, pid))
-        for pid in sorted(members & found.keys())
-        if found[pid].comm == "sleep" and found[pid].cmdline[-1:] == ("100000",)
+        (one.pid, Cgroup(see.host, one.pid))
+        for one in see.container("bench").processes()
+        if one.comm == "sleep" and one.cmdline[-1:] == ("100000",)
     ]
 
 

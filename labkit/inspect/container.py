@@ -23,7 +23,7 @@ from labkit.inspect.mounts import MountTable, read_mounts
 from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
 from labkit.inspect.new_exec import NewExec, new_exec_of
 from labkit.inspect.overlay import Overlay, overlay_of_driver, read_overlay
-from labkit.inspect.processes import ProcessTable, read_processes
+from labkit.inspect.processes import ProcessTable, read_members, read_processes
 from labkit.inspect.signals import read_signals
 from labkit.inspect.sockets import read_listening, read_local_addresses, read_served
 from labkit.kernel import CapabilitySets, Change, IdMap, SignalSets
@@ -224,7 +224,8 @@ class Container:
 
     def processes(self) -> ProcessTable:
         """Its processes, with the pids that it and the host know them by. Shell: `docker top`."""
-        host, members = self.engine.host, set(self.cgroup().pids())
+        host = self.engine.host
+        members = {*self.cgroup().pids(), *read_members(host, self.id)}
         found = read_processes(host)
         return ProcessTable(
             name=self.name, processes=tuple(p for pid, p in sorted(found.items()) if pid in members)

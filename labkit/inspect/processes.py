@@ -46,6 +46,15 @@ def read_processes(host: Host) -> dict[int, Process]:
     return found
 
 
+def read_members(host: Host, id: str) -> set[int]:
+    """The processes in a container's control group and in those made below; `id` names it in full.
+
+    Shell: `grep --files-with-matches ID /proc/*/cgroup`.
+    """
+    seen = host.sweep(read=("cgroup",))
+    return {pid for pid, one in seen.items() if id in (one["cgroup"] or "")}
+
+
 @dataclass(frozen=True, repr=False)
 class ProcessTable(Tabular):
     """The processes of a container."""

@@ -127,6 +127,23 @@ def test_memory_and_tasks_are_what_docker_stats_prints(lab: Lab) -> None:
     assert abs(shown - (group.memory().current - kept)) < 256 << 10
 
 
+def test_who_is_in_a_group_below_is_in_the_container(lab: Lab) -> None:
+    """And `docker top` says the same."""
+    rights = {"cap_add": ["SYS_ADMIN"], "security_opt": ["seccomp=unconfined"]}
+    box = lab.run("toolbox", name="box", **rights)
+    below = """
+        cd /sys/fs/cgroup; test -e cgroup.controllers || cd pids
+        mount -o remount,bind,rw . && mkdir below && echo $$ >below/cgroup.procs
+        exec sleep 998 >/dev/null 2>&1
+    """
+    box.exec(["sh", "-c", 'sh -c "$0" &', below])
+    box.wait_until(lambda: ("sleep", "998") in {p.cmdline for p in box.processes()}, what="it")
+    (there,) = (p.pid for p in box.processes() if p.cmdline == ("sleep", "998"))
+    assert there not in box.cgroup().pids()
+    pids = [line.split()[1] for line in docker(lab, "top", "box").splitlines()[1:]]
+    assert sorted(map(int, pids)) == [p.pid for p in box.processes()]
+
+
 def test_throttling_and_pressure_are_counted(lab: Lab) -> None:
     box = lab.run("base", BUSY, name="box", cpus=0.1)
     group = box.cgroup()
