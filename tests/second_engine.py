@@ -19,7 +19,9 @@ LIVE = ("exec", "inspect", "instruments", "judging", "readers")
 # What happens to the conversation with the agent in the guest, beside those through the probe.
 IN_A_GUEST = "(interrupt and directly) or mistyped or agent_that_was_killed"
 # What is judged by files of a control group, whose versions have others.
-BY_CGROUP = "00.3 or 06.1-megabytes or beside_files or in_a_file_in_memory or 01.3-paused"
+BY_CGROUP = " or ".join(
+    ("00.3", "03.1", "03.5", "06.1-megabytes", "beside_files", "in_a_file_in_memory", "01.3-paused")
+)
 SOLUTIONS = """
 import sys
 from pathlib import Path

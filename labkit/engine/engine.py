@@ -16,7 +16,7 @@ from labkit.engine import discovery, publishing, tools
 from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.facts import EngineFacts, read_facts
-from labkit.errors import EngineTimeoutError, LabError
+from labkit.errors import EngineTimeoutError, LabError, NoRoomError
 from labkit.host import Host, LocalHost, ProbeHost
 from labkit.sdk import translated
 from labkit.table import Table, Tabular
@@ -223,6 +223,14 @@ class Engine(Tabular):
 
         A machine of somebody else's is theirs to watch.
         """
+
+    def was_full(self, *, since: float, container: str = "") -> NoRoomError | None:
+        """Return what to tell where the engine's machine has run out of memory.
+
+        That is: where its kernel has killed something of this container's for it, or of the
+        engine's own, since a moment of `time.monotonic`. None where nothing of the kind is known.
+        """
+        return None
 
     def room(self) -> int | None:
         """How many more containers fit; None where that is not ours to say."""

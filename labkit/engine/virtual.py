@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +15,45 @@ from labkit.engine.discovery import Attempt
 from labkit.engine.endpoint import Endpoint
 from labkit.engine.engine import Engine
 from labkit.engine.vm import MicroVM
-from labkit.errors import NoRoomError
+from labkit.errors import LabError, NoRoomError
 from labkit.host import GuestHost, Host
+from labkit.kernel import parse_victims
 
 PER_CONTAINER = 9 << 20  # bytes that the engine itself needs for one: its shim
 # Below it the kernel reads programs from the disk again and again; and a start takes some 40 MiB
 # for a moment, for which it would kill what a learner runs.
 ROOM_LEFT = 96 << 20
 
+SKEW = 0.2  # seconds by which the clocks of here, of the guest and of its kernel's log may differ
+ENGINES = "system"  # the cgroup of engine and entrance: see the guest's `init`
+
 Tell = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The guest's memory, in bytes."""
+
+    total: int
+    available: int
+
+    @property
+    def room(self) -> int:
+        """How many more containers fit, if they themselves need next to nothing."""
+        return max(0, self.available - ROOM_LEFT) // PER_CONTAINER
+
+
+def _no_room(what: str, memory: Memory) -> NoRoomError:
+    fit = f"{memory.room} more containers fit" if memory.room else "no more container fits"
+    return NoRoomError(
+        what,
+        available=memory.available,
+        seen=f"{memory.available >> 20} of {memory.total >> 20} MiB are left now, in which {fit}: "
+        f"each takes the engine itself about {PER_CONTAINER >> 20} MiB, and what runs in it comes "
+        "on top",
+        do="let less run at a time; or `labkit engine stop`, then `labkit engine start --memory "
+        "MIB` with more",
+    )
 
 
 def the_vm() -> MicroVM:
@@ -49,27 +82,40 @@ class VmEngine(Engine):
 
     def need_room(self) -> None:
         """Raise NoRoomError where the guest would come to a stand: it has no swap."""
-        available = self._memory_available()
-        if available >= ROOM_LEFT:
-            return
-        raise NoRoomError(
-            "The micro-VM's memory is full: one container more, and all would come to a stand.",
-            available=available,
-            seen=f"{available >> 20} MiB of memory left; each container takes the engine itself "
-            f"about {PER_CONTAINER >> 20} MiB, and what runs in it comes on top",
-            do="remove some; or `labkit engine stop`, then `labkit engine start --memory MIB` "
-            "with more",
-        )
+        memory = self._memory()
+        if memory.available < ROOM_LEFT:
+            raise _no_room(
+                "The micro-VM's memory is full: one container more, and all would come to a stand.",
+                memory,
+            )
+
+    def was_full(self, *, since: float, container: str = "") -> NoRoomError | None:
+        """Return what to tell where the guest's kernel killed for want of memory: see `Engine`."""
+        with suppress(LabError):  # a guest that does not answer says nothing
+            if re.search(r"^oom_kill 0$", self.host.read("/proc/vmstat"), re.M):
+                return None
+            uptime = float(self.host.read("/proc/uptime").split()[0])
+            begin = uptime - (time.monotonic() - since) - SKEW
+            log = self.host.run(["dmesg"], timeout=30).stdout
+            for one in parse_victims(log):
+                if one.at >= begin and (container or ENGINES) in one.cgroup.split("/"):
+                    whose = "of the container's" if container else "of the engine's own"
+                    return _no_room(
+                        "The micro-VM's memory was full, and its kernel killed a process "
+                        f"{whose}: {one.name!r}.",
+                        self._memory(),
+                    )
+        return None
 
     def room(self) -> int:
         """How many more containers fit, if they themselves need next to nothing."""
-        return max(0, self._memory_available() - ROOM_LEFT) // PER_CONTAINER
+        return self._memory().room
 
-    def _memory_available(self) -> int:
-        """Bytes that programs of the guest can still have. Source: proc_meminfo(5)."""
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", self.host.read("/proc/meminfo"), re.M)
-        assert found is not None  # since Linux 3.14
-        return int(found[1]) << 10
+    def _memory(self) -> Memory:
+        """What programs of the guest have, and can still have. Source: proc_meminfo(5)."""
+        text = self.host.read("/proc/meminfo")
+        found = dict(re.findall(r"^(\w+):\s+(\d+) kB", text, re.M))
+        return Memory(int(found["MemTotal"]) << 10, int(found["MemAvailable"]) << 10)
 
     @property
     def sight(self) -> str:

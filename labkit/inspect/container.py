@@ -323,7 +323,7 @@ class Container:
         except LabError as err:  # its log driver keeps nothing that could be read
             return f"[{err.seen}]"
 
-    def _exited(self, why: str) -> ContainerExitedError:
+    def _exited(self, why: str) -> LabError:
         state, condition, tail = self.inspect()["State"], self.condition(), self._tail()
         return ContainerExitedError(
             f"The container {self.name!r} is not running: {why}.",

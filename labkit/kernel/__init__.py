@@ -44,6 +44,7 @@ from labkit.kernel.memory import (
 )
 from labkit.kernel.mounts import Mount, OverlayDirs, overlay_dirs, parse_mountinfo
 from labkit.kernel.namespaces import KINDS, Namespace, Namespaces
+from labkit.kernel.oom import Victim, parse_victims
 from labkit.kernel.overlay import Change, Marks, differs, is_whiteout, overlay_marks
 from labkit.kernel.pids import PIDS_FILES_V1, PIDS_FILES_V2, PidsState, pids_state
 from labkit.kernel.pressure import PRESSURE_FILES, Pressure, Stall, pressures
@@ -98,6 +99,7 @@ __all__ = [
     "SignalSets",
     "Stall",
     "TimeOffsets",
+    "Victim",
     "cgroup_dirs",
     "cgroup_mounts",
     "cpu_state",
@@ -123,6 +125,7 @@ __all__ = [
     "parse_process",
     "parse_signal_sets",
     "parse_time_offsets",
+    "parse_victims",
     "pids_state",
     "pressures",
     "program_memory",

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit import inspect, kernel
-from labkit.errors import BadValueError, EngineRefusedError, NotFoundError
+from labkit.errors import (
+    BadValueError,
+    EngineGoneError,
+    EngineRefusedError,
+    LabError,
+    NoRoomError,
+    NotFoundError,
+)
+from labkit.inspect.condition import KILLED, started_at
 from labkit.lab.execution import Output, execute
 from labkit.sdk import pack, unpack_one
 from labkit.sizes import parse_size
@@ -132,10 +141,12 @@ class Container(inspect.Container):
     ) -> Output:
         """Run a command in it; after `timeout` seconds, or an interrupt, it is killed.
 
-        Raises ExecTimeoutError, ContainerExitedError. Shell: `docker exec NAME COMMAND`.
+        Raises ExecTimeoutError, ContainerExitedError, and NoRoomError where the engine's machine
+        has run out of memory. Shell: `docker exec NAME COMMAND`.
         """
+        began = time.monotonic()
         with self._running(f"run {command!r} in"):
-            return execute(
+            done = execute(
                 self.engine.client.api,
                 self.id,
                 command,
@@ -145,6 +156,9 @@ class Container(inspect.Container):
                 workdir=workdir,
                 env=env,
             )
+        if full := self._was_full(done.exit_code, since=began):
+            raise full
+        return done
 
     def put(self, path: str, content: str | bytes, *, mode: int = 0o644) -> None:
         """Write one file into it, owned by root. Shell: `docker cp - NAME:DIRECTORY`."""
@@ -223,14 +237,19 @@ class Container(inspect.Container):
         return self
 
     def wait_exit(self, *, timeout: float = WAIT_TIMEOUT) -> int:
-        """Wait until it has ended; return its exit code. Shell: `docker wait`."""
+        """Wait until it has ended; return its exit code. Shell: `docker wait`.
+
+        Raises WaitTimeoutError, and NoRoomError where the engine's machine has run out of memory.
+        """
         wait_until(
             lambda: self.status in ("exited", "dead"),
             timeout=timeout,
             what=f"the end of {self.name!r}",
             saw=lambda: f"status {self.status}",
         )
-        return int(self.docker.attrs["State"]["ExitCode"])
+        if full := self._was_full_at_its_end(state := self.docker.attrs["State"]):
+            raise full
+        return int(state["ExitCode"])
 
     # --- its network ---------------------------------------------------------------------------
 
@@ -266,3 +285,26 @@ class Container(inspect.Container):
             if self.inspect()["State"]["Running"]:
                 raise
             raise self._exited(f"cannot {what} it") from err
+
+    @contextmanager
+    def _doing(self, what: str) -> Iterator[None]:
+        """The engine's errors as ours; of an engine that was killed under it, why."""
+        began = time.monotonic()
+        try:
+            with super()._doing(what):
+                yield
+        except EngineGoneError as err:
+            if full := self.engine.was_full(since=began):
+                raise full from err
+            raise
+
+    def _exited(self, why: str) -> LabError:
+        return self._was_full_at_its_end(self.inspect()["State"]) or super()._exited(why)
+
+    def _was_full_at_its_end(self, state: dict[str, Any]) -> NoRoomError | None:
+        age = time.time() - (started_at(state) or 0.0)
+        return self._was_full(int(state["ExitCode"]), since=time.monotonic() - age)
+
+    def _was_full(self, code: int, *, since: float) -> NoRoomError | None:
+        """What to tell where what ended with this code did so for want of memory on its machine."""
+        return self.engine.was_full(since=since, container=self.id) if code == KILLED else None

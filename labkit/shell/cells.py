@@ -6,6 +6,7 @@ import argparse
 import codecs
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from labkit import labels
 from labkit.engine import Engine, connect
 from labkit.errors import BadValueError, CommandFailedError, EngineRefusedError, NotFoundError
 from labkit.inspect import Container, called, read_containers
+from labkit.inspect.condition import KILLED
 from labkit.lab.execution import carry_out
 from labkit.sdk import translated
 from labkit.shell.toolbox import toolbox_of
@@ -62,7 +64,7 @@ def _run(
     environ: Mapping[str, str] | None = None,
     flags: Sequence[str] = (),
 ) -> None:
-    page = _Page()
+    page, began = _Page(), time.monotonic()
     try:
         with translated(f"run the cell in {where}", kind="container", name=where):
             code = carry_out(
@@ -91,6 +93,8 @@ def _run(
             seen="exit code 0",
             do="if that is right, leave out --fails",
         )
+    if code == KILLED and (full := engine.was_full(since=began, container=container)):
+        raise full
     if code != 0 and not options.fails:
         raise CommandFailedError(
             f"The last command of the cell failed, in {where}.",

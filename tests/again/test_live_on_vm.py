@@ -21,7 +21,7 @@ def test_the_conversation_with_the_guest_survives(second_engine: SecondEngine) -
 
 @pytest.mark.timeout(600)
 def test_attempts_are_judged_the_same_on_cgroup_v2(second_engine: SecondEngine) -> None:
-    assert passed(second_engine.attempts()) >= 12
+    assert passed(second_engine.attempts()) >= 20
 
 
 @pytest.mark.timeout(900)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from machines import Base
 
 from labkit import Lab
 from labkit.engine import VmEngine
@@ -95,14 +97,32 @@ def test_the_engine_is_the_last_that_the_kernel_would_kill(vm: MicroVM) -> None:
     assert reserved > 64 << 20
 
 
-@pytest.mark.timeout(240)
-def test_a_full_machine_refuses_one_more_and_stays_quick(
-    make_vm: Callable[[str], MicroVM],
-) -> None:
-    vm = make_vm("full")
+# --- memory --------------------------------------------------------------------------------------
+
+# Takes all that there is, a good deal at a time.
+GREEDY = ["python3", "-c", "import time; time.sleep(SECONDS)\nall = []\n"
+          "while True: all.append(b'x' * (16 << 20))"]  # fmt: skip
+
+
+def greedy(seconds: int) -> list[str]:
+    """A program that does so after some seconds."""
+    return [word.replace("SECONDS", str(seconds)) for word in GREEDY]
+
+
+@pytest.fixture(scope="module")
+def small(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VmEngine]:
+    """The engine of a machine that is filled."""
+    vm = MicroVM(tmp_path_factory.mktemp("vm"), cache=base.cache)
     engine = VmEngine(vm, vm.start())
-    with Lab(engine=engine) as lab:
-        before = engine.room()
+    yield engine
+    engine.close()
+    vm.remove()
+
+
+@pytest.mark.timeout(240)
+def test_a_full_machine_refuses_one_more_and_stays_quick(small: VmEngine) -> None:
+    with Lab(engine=small) as lab:
+        before = small.room()
         assert before > 20
         # What programs want is left for them; here one takes nearly all of it, at once: a kernel
         # without swap that is filled slowly reads its programs' pages again and again.
@@ -113,10 +133,35 @@ def test_a_full_machine_refuses_one_more_and_stays_quick(
         with pytest.raises(NoRoomError) as raised:
             lab.run("base", "sleep infinity")
         assert "--memory" in raised.value.do
+        assert "no more container fits" in raised.value.seen
         assert 0 < raised.value.available < ROOM_LEFT
         begin = time.monotonic()
-        engine.client.containers.list()
+        small.client.containers.list()
         assert time.monotonic() - begin < 5
         lab.container("eater").remove()
         lab.run("base", "true")
-    engine.close()
+
+
+@pytest.mark.timeout(240)
+def test_what_a_full_machine_has_killed_is_told_as_that(small: VmEngine) -> None:
+    with Lab(engine=small) as lab:
+        box = lab.run("toolbox", "sleep infinity", name="box")
+        limited = lab.run("toolbox", "sleep infinity", name="limited", memory="64m")
+        for _ in range(2):  # its own limit is no want of the machine's
+            assert limited.exec(greedy(0), timeout=60).exit_code == 137
+        with pytest.raises(NoRoomError, match="killed a process of the container's") as raised:
+            box.exec(greedy(0), timeout=120)
+        assert re.search(r"\d+ more containers fit", raised.value.seen)
+        assert "--memory" in raised.value.do
+        assert box.exec("sh -c 'kill -9 $$'").exit_code == 137  # as before, for another reason
+        main = lab.run("toolbox", greedy(1), name="main")
+        with pytest.raises(NoRoomError, match="of the container's: 'python3'"):
+            main.wait_exit(timeout=120)
+        with pytest.raises(NoRoomError):
+            main.exec("true")
+        # The engine goes last; here it is made to go first.
+        first = "echo 1000 >/proc/$(cat /run/docker.pid)/oom_score_adj"
+        run(small.vm, first)
+        with pytest.raises(NoRoomError, match="of the engine's own: 'dockerd'"):
+            box.exec(greedy(0), timeout=120)
+    small.vm.start()  # waits for another

@@ -25,6 +25,7 @@ from .machine import Machine
 from .runner import GuestRunner
 
 BOOT_TIMEOUT = 180.0  # seconds; about 10 under emulation on an idle CPU
+ASK_EVERY = 0.25  # seconds: an answer costs a guest that boots, emulated, some milliseconds
 
 
 def cold_boot(
@@ -105,7 +106,12 @@ def follow(folder: Path, sockets: Path) -> None:
 
 
 def wait_answering(
-    folder: Path, sockets: Path, *, timeout: float, look: Callable[[], None] = lambda: None
+    folder: Path,
+    sockets: Path,
+    *,
+    timeout: float,
+    interval: float = ASK_EVERY,
+    look: Callable[[], None] = lambda: None,
 ) -> tuple[Endpoint, GuestRunner]:
     """Wait for the guest's engine and runner, and return where they are.
 
@@ -125,7 +131,7 @@ def wait_answering(
         timeout=timeout,
         what="the guest's engine to answer",
         saw=lambda: process.log_tail(folder),
-        interval=0.02,
+        interval=interval,
     )
     return endpoint, runner
 

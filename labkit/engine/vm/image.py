@@ -131,7 +131,7 @@ def _build(images: Path, work: Path, on_progress: Progress) -> Image:
     on_progress("configure", None)
     (out / "packages.json").write_text(listed)
     release = kernel.removeprefix("linux-image-")
-    shutil.copyfile(root / f"boot/vmlinuz-{release}", out / "kernel")
+    (out / "kernel").write_bytes(rootfs.kernel(root, release))
     rootfs.keep_modules(root, release)
     (out / "initrd").write_bytes(rootfs.initrd(root, release))
     rootfs.take_tools(root, out / "tools")

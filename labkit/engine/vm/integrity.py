@@ -107,12 +107,15 @@ def _short(text: str | None) -> str:
 def take_baseline(folder: Path, runner: GuestRunner, place: Path, *, like: Path | None) -> None:
     """Write down in `place` what the guest of `folder` is now.
 
-    `like` is the place of a baseline whose disk this guest was booted from, unchanged: its files
-    are taken from there, and only those that answer us are read again. Raises EngineError.
+    `like` is the place of a baseline whose disk this guest was booted from: if its files are
+    unchanged they are taken from there, and only those that answer us are read again.
+    Raises EngineError.
     """
     earlier = _recorded(like) if like else {}
     known = earlier.get(("digest", "files"), "")
     facts = _look(runner, known, whole=not like)
+    if like and facts.get(("digest", "files"), known) != known:  # a kept disk, by now
+        facts = _look(runner, "", whole=True)
     if ("end", "") not in facts:
         raise EngineError(
             "The guest does not say what it is.",

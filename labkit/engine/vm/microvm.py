@@ -85,16 +85,16 @@ class MicroVM:
                 accelerator=accelerator,
                 on_progress=on_progress,
             ) as base:
-                fresh = not (keep and disk.exists())
-                if fresh:
+                if not (keep and disk.exists()):
                     boot.overlay(base.disk if keep else base.snapshot.disk, disk)
             sockets = boot.place_for_sockets(self.folder)
             try:
                 if keep or not self._restore(base, sockets, network=network):
                     runner = self._boot(base, sockets, disk, network=network)
                     # A kept disk is compared with what it is now.
-                    like = base.snapshot.folder if fresh else None
-                    integrity.take_baseline(self.folder, runner, self.folder, like=like)
+                    integrity.take_baseline(
+                        self.folder, runner, self.folder, like=base.snapshot.folder
+                    )
             except BaseException:
                 process.kill(self.folder)
                 raise
