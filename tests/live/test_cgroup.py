@@ -129,8 +129,8 @@ def test_memory_and_tasks_are_what_docker_stats_prints(lab: Lab) -> None:
 
 def test_who_is_in_a_group_below_is_in_the_container(lab: Lab) -> None:
     """And `docker top` says the same."""
-    rights = {"cap_add": ["SYS_ADMIN"], "security_opt": ["seccomp=unconfined"]}
-    box = lab.run("toolbox", name="box", **rights)
+    filters = ["seccomp=unconfined", "apparmor=unconfined"]
+    box = lab.run("toolbox", name="box", cap_add=["SYS_ADMIN"], security_opt=filters)
     below = """
         cd /sys/fs/cgroup; test -e cgroup.controllers || cd pids
         mount -o remount,bind,rw . && mkdir below && echo $$ >below/cgroup.procs
