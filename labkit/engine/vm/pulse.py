@@ -22,7 +22,7 @@ from .qmp import monitor
 LEAST, PART_OF_BOOT = 2.0, 1 / 4
 QUIET = 3.0  # seconds in which a guest that lives does something
 SOME = 0.05  # seconds of CPU time that one which hangs does not use in these
-ENOUGH_LOOKS = 50  # in them: we were not stopped ourselves
+ENOUGH_LOOKS = 10  # in them: we were not stopped ourselves
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,7 +52,7 @@ class Pulse:
                 f"its whole boot took {self._boot:.1f} s"
             )
         if (quiet := time.monotonic() - self._since) > QUIET:
-            still = used - self._since_used < SOME and self._awake <= self._looks // 20
+            still = used - self._since_used < SOME and 10 * self._awake <= self._looks
             if still and self._looks >= ENOUGH_LOOKS:
                 raise _hangs(f"for {quiet:.1f} s it did nothing, and waited for nothing")
             self._listen()
