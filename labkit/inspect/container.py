@@ -224,12 +224,15 @@ class Container:
 
     def processes(self) -> ProcessTable:
         """Its processes, with the pids that it and the host know them by. Shell: `docker top`."""
-        host = self.engine.host
-        members = {*self.cgroup().pids(), *read_members(host, self.id)}
-        found = read_processes(host)
-        return ProcessTable(
-            name=self.name, processes=tuple(p for pid, p in sorted(found.items()) if pid in members)
-        )
+        host, own = self.engine.host, set(self.cgroup().pids())
+        below, found = read_members(host, self.id), read_processes(host)
+        # A zombie is in no group's list, and its own record names one all the same.
+        there = [
+            one
+            for pid, one in sorted(found.items())
+            if pid in own or (pid in below and one.state != "Z")
+        ]
+        return ProcessTable(name=self.name, processes=tuple(there))
 
     def listening(self) -> frozenset[int]:
         """The TCP ports on which something in its network listens. Shell: `ss -tln`."""
