@@ -141,6 +141,8 @@ class Agent:
 
     def op_xattrs(self, request: Request) -> dict[str, str]:
         """The extended attributes of a file by name, itself and not what a link leads to."""
+        if sys.platform == "darwin":  # whose Python has no word for them; no agent looks there
+            return {}
         place = self._place(path_in(request))
         found = {}
         try:
