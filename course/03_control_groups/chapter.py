@@ -74,16 +74,17 @@ print("memory is limited in:", "v2" if group.is_v2("memory") else "v1")
 # 67108864 is 64 MiB in bytes. That text in that file is the limit, as the kernel has it. The most
 # important files, in one table: the second and third column were read from `web`'s group just now,
 # the fourth has the names in the other version. Where a name is missing, that version has no such
-# file; where a file says nothing, nothing was set.
+# file; where a file says nothing, nothing was set. (9223372036854771712 is v1's word for no limit.)
 
 # %% tags=["nbval-ignore-output"]
 group.files(counters=False)
 
 # %% [markdown]
-# Most things have two names and one meaning. Two have not: v1 limits memory *and* swap together,
-# v2 limits swap alone; and `memory.high`, a limit that slows down and does not kill, is v2's. What
-# the table lacks is the network: there is a controller for memory, for CPU time, for disks, for the
-# number of tasks, and none for bandwidth. (For that Linux has `tc`, in another place.)
+# Most things have two names and one meaning. Three have not: v1 limits memory *and* swap (disk to
+# which memory can be moved) together, v2 limits swap alone; `memory.high`, a limit that slows down
+# and does not kill, is v2's; and of the soft one there is more below. What the table lacks is the
+# network: there is a controller for memory, for CPU time, for disks, for the number of tasks, and
+# none for bandwidth. (For that Linux has `tc`, in another place.)
 
 # %% tags=["nbval-ignore-output"] language="host"
 # tail -n +2 /proc/cgroups | cut -f1 | tr '\n' ' '
@@ -141,17 +142,19 @@ reveal("03.a", child.inspect()["State"]["OOMKilled"], by="the engine")
 #     own alone child
 
 # %% [markdown]
-# Three times 137, for three reasons. An exit code tells *how* a process ended, never *why*; anybody
-# who may send KILL makes a 137. And of `child` the flag now says that it was killed for want of
-# memory, although you have just done it by hand. Remember the three by their worth: the exit code
-# says "KILL", the flag says "somebody in there, some time", and the group's own counter is right,
-# as long as there is a group. It goes with the container.
+# Three times 137, and two killers: the kernel killed `own`; we killed `alone` and `child`. An exit
+# code tells *how* a process ended, never *why*; anybody who may send KILL makes a 137. And of
+# `child` the flag now says that it was killed for want of memory, although you have just done it by
+# hand. Remember the three by their worth: the exit code says "KILL", the flag says "somebody in
+# there, some time". The group's counter says how many, and is right, but not which of its
+# processes; and it is gone when the container has ended. Who it was, by number and name, stands in
+# the kernel's log (`dmesg`, on the host).
 #
 # ## Softer, harder, and later
 #
-# Two options promise more than they hold. **Predict.** `soft` may have 64 MiB, has a *reservation*
-# of 24, and takes 40. `stuck` must not be killed at all, by `--oom-kill-disable`, and wants more
-# than it may have. What becomes of them?
+# Two options sound reassuring. **Predict.** `soft` may have 64 MiB, has a *reservation* of 24, and
+# takes 40. `stuck` must not be killed at all, by `--oom-kill-disable`, and wants more than it may
+# have. What becomes of them?
 
 # %% language="sh"
 # docker run -d --name soft --memory 64m --memory-reservation 24m labkit/toolbox python3 -c '
@@ -210,8 +213,8 @@ reveal("03.b", less[0] if soft.status == "running" else less[1])
 #
 # ## CPU time: a quota
 #
-# `busy` computes. Ten times a second it writes down how many rounds it has done, and the longest
-# pause between two of them. After a while comes a **quota**: of every 100 ms it may run 20.
+# `busy` computes. Ten times a second it writes down what it has done. After a while comes a
+# **quota**: of every 100 ms it may run 20; later 50.
 
 # %%
 program = """
@@ -260,7 +263,7 @@ reveal("03.c", how[1] if max(pauses) > 30 else how[0])
 # which `busy` would have run and was not let, because the quota of the period was used up. The
 # dashed line is the quota. The lower picture has the work; it follows the blue. In a monitor such a
 # program looks idle, with 20 % of a CPU, and yet an answer may come 80 ms late. The counters that
-# tell are in `cpu.stat`. (`--cpus 0.3` says the same as the first line.)
+# tell are in `cpu.stat`. (In the next cell, `--cpus 0.3` would say what the first line says.)
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker update --cpu-period 100000 --cpu-quota 30000 busy
@@ -275,7 +278,7 @@ reveal("03.c", how[1] if max(pauses) > 30 else how[0])
 #
 # A quota holds even when the machine is idle. A **weight** is for when there is a queue. `weak` has
 # a quarter of `strong`'s, and both may run on processor 0 only (a *cpuset*; `nproc` respects that).
-# At first `weak` has it for itself.
+# At first it shares it with nobody but perhaps `busy`, which may still take its part.
 
 # %%
 spin = ["sh", "-c", "while :; do :; done"]
@@ -322,7 +325,7 @@ shares = {
 labkit.show.bars_beside(shares, units=["%", "%"])
 
 # %% [markdown]
-# Alone it took what there was; beside `strong`, one part in five, as its weight says.
+# Without `strong` it took what there was; beside it, one part in five, as its weight says.
 # (`--cpu-shares` speaks v1's language, where 1024 is normal; for v2's `cpu.weight` the runtime
 # converts. Only the ratio counts, and only among those who want to run at the same time.) Waiting
 # in the queue has a file of its own: **pressure**, the share of time in which somebody in the group
@@ -360,14 +363,16 @@ predict("03.e", "What becomes of bomb?", ["it is killed", "it is refused new pro
 bomb = lab.container("bomb")
 tasks = bomb.cgroup().tasks()
 print(f"{tasks.current} tasks now, at most {tasks.max}; refused: {tasks.max_events}")
-reveal("03.e", "it is killed" if bomb.status == "exited" else "it is refused new processes")
+reveal("03.e", "it is refused new processes" if tasks.max_events else "it is killed")
 
 # %% [markdown]
 # The call `fork` fails with *Resource temporarily unavailable*, and the neighbour does not notice.
 # How to recognise it in real life: *can't fork* or *cannot create thread* in a log, and a counter
-# in `pids.events` that grows. To stop a bomb, one must not try to kill it process by process. The
-# **freezer** stops a whole group at once; it is what `docker pause` uses. Many say that it sends
-# the signal STOP. A process that was stopped so goes on when somebody sends it CONT.
+# in `pids.events` that grows. To kill it process by process is a race that you lose: each place
+# that comes free is taken at once. End the container, and all go together; or stop it first, if you
+# want to look at it. The **freezer** stops a whole group at once; it is what `docker pause` uses.
+# Is that the same as the signal STOP? A process that was stopped by it goes on when somebody sends
+# it CONT.
 
 # %%
 tick = ["sh", "-c", "while :; do echo tick; sleep 0.1; done"]
@@ -401,9 +406,11 @@ again = [one.name for one in (paused, stopped) if ticks_again(one)]
 reveal("03.f", again[0] if len(again) == 1 else "both")
 
 # %% [markdown]
-# State T is "stopped by a signal", and `paused` was never in it. Nothing was sent to it: there is
-# nothing that it could handle or refuse. Note the engine's words, too: it says *Paused* of one, and
-# plain *Up* of the other, which stood just as still.
+# State T is "stopped by a signal", and `paused` was never in it. STOP cannot be refused either, but
+# it is a signal, and any CONT undoes it. The freezer sends none; only its own file thaws the group.
+# (v1 shows what is frozen as D, *disk sleep*, though no disk is involved. Ask the group's file, and
+# not `ps`.) Note the engine's words, too: it says *Paused* of one, and plain *Up* of the other,
+# which stood just as still.
 #
 # ## What `docker stats` reads
 #
@@ -459,12 +466,15 @@ limits = {"memory": "64m", "memswap_limit": "64m"}
 died = lab.run("toolbox", ["python3", "-c", believer], name="died", **limits)
 print("exit code", died.wait_exit(timeout=60), "after its last words:", died.logs())
 
+# %% tags=["nbval-ignore-output"] language="sh"
+# docker inspect -f 'OOMKilled {{.State.OOMKilled}}' died
+
 # %% [markdown]
 # It starts, says something, and is gone; started again, it does the same, for ever. In Kubernetes
 # this is a pod with *OOMKilled* that restarts all the time; there a *limit* is what you have seen
-# as quota and `memory.max`, and a *request* of CPU is a weight. How to recognise it: 137, and a
-# program that you never told how much it may take. The cure is to tell it, or to have it look where
-# the limit is. This one is the same program with three other lines:
+# as quota and `memory.max`, and a *request* of CPU is a weight. How to recognise it: 137, the flag
+# *OOMKilled*, and a program that you never told how much it may take. The cure is to tell it, or to
+# have it look where the limit is, as this one does:
 
 # %%
 reader = """
@@ -488,11 +498,13 @@ lab.close()
 # ## What to remember
 #
 # 1. A control group is a folder of files; v1 has a tree for each controller, v2 one for all.
-# 2. 137 says KILL. Who did it, only a counter can tell: `oom_kill` of the group.
+# 2. 137 says KILL, not who sent it. While the container runs, `oom_kill` of the group counts the
+#    kernel's kills; the engine's flag remembers that there was one.
 # 3. A quota stops a program in each period, even on an idle machine; a weight counts only in a
 #    queue.
 # 4. Refused forks, throttled periods and pressure are counted too. Look there before you guess.
-# 5. A container sees the machine's memory and processors, not its own limits.
+# 5. In a container `/proc/meminfo` and `nproc` tell of the machine. The limits are in
+#    `/sys/fs/cgroup`: whoever looks there finds them.
 #
 # | to | type | where |
 # |---|---|---|

@@ -75,10 +75,10 @@ check("03.2")
 # %% [markdown]
 # ## 03.3 Divide one processor
 #
-# Three containers, `gold`, `silver` and `bronze`, want to compute all the time, and all of them may
-# run on one and the same processor only. See to it that the kernel divides it among them by
-# `variant("03.3").per_cent`, and that each of them may have all of it while the others do not want
-# any. How you start them, and whether you set the weights then or later, is up to you.
+# Start three containers, `gold`, `silver` and `bronze`, each with a program that computes all the
+# time, and all on one and the same processor. See to it that the kernel divides it among them by
+# `variant("03.3").per_cent`, and that each may have all of it while the others are idle. How you
+# start them, and whether you set the weights then or later, is up to you.
 
 # %%
 variant("03.3")
@@ -101,9 +101,9 @@ check("03.3")
 # and tells in its log how many it has. It does not get them, and it is terribly slow.
 #
 # Mend it **while it runs**: start it again, and all that it knows is lost. In the end it has its
-# twelve helpers, and of a processor between `variant("03.4").least` and `variant("03.4").most`
-# (0.5 is half of one). So that a mistake of its own cannot take the machine with it, it must not be
-# allowed more than 40 tasks.
+# twelve helpers, and a quota of at least `variant("03.4").least` and at most `variant("03.4").most`
+# of a processor (0.5 is half of one). So that a mistake of its own cannot take the machine with it,
+# it must not be allowed more than 40 tasks.
 
 # %%
 variant("03.4")
@@ -135,9 +135,12 @@ check("03.4")
 #
 #     limits 24m 10 sleep 1000
 #
-# It makes a control group by hand, **below** that of the container in which it is called, in which
-# processes may have so much memory and be at most so many tasks, and runs the program in it. The
-# container itself must be allowed more than that.
+# It makes a control group by hand, **below** that of the container in which it is called, which
+# limits memory to the size and tasks to the number, and runs the program in it. Leave the limits of
+# that container as they are: only the new group is small. In v1 `mkdir` makes a group, and a
+# process moves in when its number is written into `cgroup.procs`. In v2 too; but a group hands a
+# controller down only after `+memory +pids` was written into its `cgroup.subtree_control`, and that
+# works only while it holds no process itself: move them all into a group below first.
 #
 # `trial("03.5")` starts a workbench, `bench`, a `toolbox` that may mount, with your piece in it,
 # and has it run `sleep 100000` with the limits of `variant("03.5")`. `check` looks at it from

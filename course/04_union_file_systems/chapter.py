@@ -40,7 +40,7 @@ grown = found.get("SizeRw", 0)
 reveal("04.a", grows[0] if not grown else grows[1] if grown < size else grows[2], by="the engine")
 
 # %% [markdown]
-# The whole file. Now delete it:
+# The whole file: that is its size, by `ls` above. (`virtual` is with the image.) Now delete it:
 
 # %% tags=["nbval-ignore-output"] language="sh"
 # docker exec box sh -c 'rm $(readlink -f /usr/bin/python3)'
@@ -97,7 +97,10 @@ reveal("04.b", "in both" if all(found.values()) else "in upper" if found["upper"
 # In `upper`, where there was no such file a moment ago: now it has a new line *and* the old one.
 # Before the first write, the kernel copied the file from `lower` to `upper`, whole. That is called
 # **copy-up**, and it is the answer to the first riddle: to change a right, too, is to change the
-# file, and `lower` is never written to.
+# file, and `lower` is never written to. (By the kernel's manual there is an option, `metacopy=on`,
+# with which a change of the record copies the record alone, and the bytes follow with the first
+# write.) We look into `lower` and `upper`, but write only through `merged`: what happens otherwise,
+# the kernel leaves open.
 #
 # ## How to delete what cannot be written
 #
@@ -121,8 +124,9 @@ reveal("04.c", {one.path: kinds.get(one.cells[0]) for one in overlay.stack().fil
 
 # %% [markdown]
 # A character device with the numbers `0, 0`, which belongs to no driver. For the overlay it is a
-# **whiteout**: *nothing is here, whatever is below*. The name `both` would need none if it were in
-# `upper` alone.
+# **whiteout**: *nothing is here, whatever is below*. To delete a file that is in `upper` alone
+# needs none. (The 2 before the owner: the kernel keeps one whiteout, and each deleted file is one
+# more name of it.)
 #
 # `dir` is an ordinary directory, and yet `one` and `two`, which are in `lower/dir` still, are not
 # seen through it. Its mark is an **extended attribute**, a small note that is attached to a file:
@@ -136,9 +140,10 @@ reveal("04.c", {one.path: kinds.get(one.cells[0]) for one in overlay.stack().fil
 # python3 /marks.py /layers/upper/dir
 
 # %% [markdown]
-# The directory is **opaque**: below it, nothing is looked at. The picture shows both layers, and in
-# the first column which of them each file is seen from. It follows what you do: change something
-# below `/layers/merged`, in a cell of your own that begins with `%%in bench`, and look.
+# The directory is **opaque**: of that name, the layers below are not looked at. (A new directory
+# may have the mark as well, though nothing was there.) The picture shows both layers, and in the
+# first column which of them each file is seen from. It follows what you do: change something below
+# `/layers/merged`, in a cell of your own that begins with `%%in bench`, and look.
 
 # %%
 labkit.show.live_overlay(overlay, below="/")
@@ -174,9 +179,9 @@ root
 
 # %% [markdown]
 # Here they are again: one `upper`, one `work`, and several directories in place of one `lower`; the
-# overlay takes as many as one likes, the topmost first. Each layer of the image is one of them.
-# As a rule the engine puts one more between: `init`, with what it needs in every container. The
-# directories are on the host, and hold nothing but files:
+# overlay takes many, the topmost first; in `mount` they are written `lowerdir=TOP:BELOW`. Each
+# layer of the image is one of them. As a rule the engine puts one more between: `init`, with what
+# it needs in every container. The directories are on the host, and hold nothing but files:
 
 # %% tags=["nbval-ignore-output"]
 for layer in root.lower:
@@ -213,8 +218,9 @@ reveal("04.d", found) if other is not root else None
 # docker diff twin | sort -k 2
 
 # %% [markdown]
-# One line for the whole directory; `C` for each directory in which something was changed; and `C`
-# for a file of which not a byte is different. Can we derive it from the upper directory alone?
+# One line for the whole directory; `C` for each directory in which something is different now; and
+# `C` for a file of which not a byte is. `/tmp` has no line: what was made there is gone again. Can
+# we derive all this ourselves, from the directories, without asking the engine?
 
 # %%
 told = lab.engine.client.api.diff(twin.id)
@@ -223,7 +229,9 @@ if other is not root:
     print("the same:", derived == {("CAD"[one["Kind"]], one["Path"]) for one in told})
 
 # %% [markdown]
-# This is the figure to keep: every path that `twin` has written, through all of its layers.
+# We can: from the upper directory, and from those below it, for `upper` alone cannot tell an added
+# file from a changed one. This is the figure to keep: every path that `twin` has written, through
+# all of its layers. (`/tmp` is in it: `upper` has it.)
 
 # %% tags=["nbval-ignore-output"]
 labkit.show.overlay_stack(other)
@@ -244,9 +252,9 @@ print("as large as ever:", int(twin.exec(["stat", "-c", "%s", file]).stdout) == 
 
 # %% [markdown]
 # The copy went, and a whiteout came in its place. The file itself lies where it always was, for all
-# who share that directory. **To delete a file of the image frees nothing**; it even takes a
-# whiteout. All that `rm` in a container can free is what was written in that container. And that,
-# too, not always at once. A program writes a log, and somebody deletes it meanwhile:
+# who share that directory. **To delete a file of the image frees nothing**; it even adds an entry,
+# the whiteout. All that `rm` in a container can free is what was written in that container. And
+# that, too, not always at once. A program has a log open, and somebody deletes it meanwhile:
 
 # %% language="in" magic_args="box"
 # head -c 20000000 /dev/zero >/tmp/log
@@ -257,8 +265,10 @@ print("as large as ever:", int(twin.exec(["stat", "-c", "%s", file]).stdout) == 
 
 # %% [markdown]
 # Twenty million bytes without a name: they stay as long as the program has the file open. That is
-# no matter of overlays, every file system does it. So a full disk is not emptied by `rm` in a
-# container: remove the container, or its image; or end the program that holds the file.
+# no matter of overlays, every file system does it. So on a full disk `rm` in a container helps only
+# against what that container wrote itself, and only when no program holds it open. Else end that
+# program, or remove the container. An image's layers go when no container and no other image needs
+# them.
 #
 # ## What a copy costs
 #
@@ -306,8 +316,9 @@ reveal(
 # ## What programs notice
 #
 # A copy is *another* file. Can a program tell? This one knows a file by two names (`a` and `b` are
-# **hard links**), has it open, has it mapped into its memory, and has asked the kernel to be told
-# of changes (**inotify**). Then somebody writes `new` into `a`.
+# **hard links**), has it open, has it **mapped** (its bytes appear as memory of the program), and
+# has asked the kernel to be told of changes (**inotify**). Then it writes `new` into `a`, as
+# somebody else might.
 
 # %% language="in" magic_args="bench"
 # cat >/notice.py <<'end'
@@ -351,11 +362,13 @@ old = [line.partition(":")[0] for line in seen if line.endswith(" old")]
 reveal("04.f", {0: "none", 1: old[0], 3: "all three"}.get(len(old), " and ".join(old)))
 
 # %% [markdown]
-# The open file is new: it leads to the copy now. (Many a text says that it stays old.) The mapped
-# memory stays old. And the two names are no longer one file: the copy has one name, `b` is still
-# the file in `lower`, and who watches `b` is not told. You will meet it where programs save disk by
-# giving one file several names, as package managers do; and where one program maps a file that
-# another one writes, as some databases do. The cure is the same: such files belong in a volume.
+# The open file is new: it leads to the copy now. (Many a text says that it stays old: so it was
+# with older kernels.) The mapped memory stays old. And the two names are no longer one file: the
+# copy has one name, `b` is still the file in `lower`, and who watches `b` is not told. (By the
+# kernel's manual the option `index=on` keeps the names together; it is not used here.) You will
+# meet it where programs save disk by giving one file several names, as package managers do; and
+# where one program maps a file that another one writes, as some databases do. The cure is the same:
+# such files belong in a volume.
 #
 # ## Break it
 #
@@ -413,9 +426,11 @@ for change in sorted(bench.overlay(at="/layers/move/merged").changes()) if not m
 #
 # 1. A container's `/` is an overlay: one directory to write in, above those of the image, which all
 #    its containers share and none changes.
-# 2. The first change of a file of the image, be it of a bit of its rights, copies it up, whole.
+# 2. The first write to a file of the image copies it up, whole; as a rule, so does a change of one
+#    bit of its rights.
 # 3. Deleted is what a whiteout covers; the image's file stays, and takes as much disk as before.
-# 4. `docker diff` is what the upper directory says of those below: A, C, D.
+# 4. `docker diff` is how what is seen differs from the image: A, C, D. It follows from the upper
+#    directory and those below it.
 # 5. A copy is another file: other names of it and mapped memory stay with the old one, and a
 #    directory of the image cannot be renamed. What is written often belongs in a volume.
 #

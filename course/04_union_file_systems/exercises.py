@@ -24,7 +24,8 @@ lab = labkit.Lab()
 #
 # Start a container named `made` from the image `toolbox`, and change its files until `docker diff`
 # says of it exactly what `variant("04.1").diff` says, each line, and no other. There is a line of
-# each kind in it, and one that says that a directory was changed in which nothing was. Let it run.
+# each kind in it. One of the `C` lines names a directory, and no other line names anything in it:
+# there, only the directory's own record is to change. Let it run.
 
 # %%
 print("\n".join(variant("04.1").diff))
@@ -51,10 +52,11 @@ check("04.1")
 # ## 04.2 Read the upper directory
 #
 # `scene("04.2")` starts `kept`, in which several things were done. Find out, from what it has
-# written:
+# written, and give it as `answer("04.2", whiteouts=..., opaque=..., copied=...)`. A second
+# container of the image may help.
 #
 # - `whiteouts`: how many whiteouts are in its upper directory? (Not every deleted file has one.)
-# - `opaque`: which directory was deleted and made anew? Its path in the container.
+# - `opaque`: which directory of the image was deleted and made anew? Its path in the container.
 # - `copied`: how many bytes of its upper directory are files of the image that were copied up,
 #   though not one byte in them was changed?
 
@@ -90,9 +92,10 @@ check("04.2")
 # though it is in `/shop/june`.
 #
 # Mend it. In the end `prices` and `opening` must be seen in `/shop/merged` as they are in
-# `/shop/june`, and they must come from there: a copy would be out of date in July. So must `menu`,
-# which is in May alone. What the shop has written, `orders`, must still be seen, and it must be
-# able to write more. The two directories of the software stay as they are.
+# `/shop/june`, and they must come from there: a copy would hide the next prices that are delivered.
+# So must `menu`, which is in May alone. What the shop has written, `orders`, must still be seen,
+# and it must be able to write more. The two directories of the software stay as they are. (In a
+# cell with `%%in shop` you may unmount and mount.)
 
 # %%
 scene("04.3")
@@ -127,9 +130,10 @@ piece("04.4")
 #     rootfs /image/two:/image/one /rooms/oak sleep 1000
 #
 # It runs the program with another `/`: an overlay of these layers. What the program writes is kept
-# in the directory that was given, and the layers stay as they are. The program begins in its `/`.
-# And the workbench around it sees nothing of the mount: it is made in a `mnt` namespace of the
-# program's own (chapter 02). A program that gives another one another `/` is `chroot`.
+# below the directory that was given, where all that the overlay needs may be made, and the layers
+# stay as they are. The program begins in its `/`. And the workbench around it sees nothing of the
+# mount: it is made in a `mnt` namespace of the program's own (chapter 02). `chroot DIRECTORY
+# PROGRAM` begins a program with `DIRECTORY` as its `/`.
 #
 # `trial("04.4")` starts a workbench, `bench`, with your piece in it and a small image in two
 # layers, and has it make two boxes, those of `variant("04.4")`. Each writes a file and deletes
