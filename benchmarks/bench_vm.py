@@ -43,7 +43,7 @@ PARTS = (
     "of it dockerd",
     "of it containerd",
     "of it the start of the shim",
-    "of it shim, crun, container",
+    "of it shim, runtime, container",
     "of all that, in the kernel",
 )
 # Executes a chapter's notebook on the engine of LABKIT_HOME.

@@ -2,11 +2,10 @@
 
 import os
 import re
-import subprocess
 from typing import Any
 
 from labkit import Container, Lab, answer, variant
-from labkit.authoring.attempts import right, wrong
+from labkit.authoring.attempts import docker, right, wrong
 from labkit.inspect import read_process, read_processes
 from labkit.kernel import Process
 
@@ -221,7 +220,7 @@ def with_a_unit_and_by_the_engine(lab: Lab) -> None:
     line = f"sleep {variant('01.3').seconds}s & echo ready; wait"
     asleep = lab.run("toolbox", ["sh", "-c", line], name="asleep")
     asleep.wait_log("ready")
-    _docker(lab, "kill", "--signal", "STOP", "asleep")
+    docker(lab, "kill", "--signal", "STOP", "asleep")
 
 
 @wrong("01.3", fails="your second program goes on", hint="in the background")
@@ -307,16 +306,9 @@ def by_the_command_line(lab: Lab) -> None:
         ["run", "-d", "--name", "slow", "--stop-signal", _signal(), "labkit/base", "sh", "-c",
          variant("01.4").program],
     ):  # fmt: skip
-        _docker(lab, *line)
+        docker(lab, *line)
     lab.container("slow").wait_log("ready")
-    _docker(lab, "restart", "slow")
-
-
-def _docker(lab: Lab, *argv: str) -> None:
-    """As in a terminal."""
-    subprocess.run(
-        ["docker", *argv], env={**os.environ, **lab.environ()}, check=True, capture_output=True
-    )
+    docker(lab, "restart", "slow")
 
 
 @wrong("01.4", fails=[QUICK, OWN_CODE], hint="docker restart")
@@ -363,9 +355,9 @@ def left_as_it_was_stopped(lab: Lab) -> None:
 def told_by_the_engine_once(lab: Lab) -> None:
     """The next `docker stop` will take ten seconds, as ever."""
     _slow(lab, ["sh", "-c", variant("01.4").program])
-    _docker(lab, "kill", "--signal", _signal(), "slow")
+    docker(lab, "kill", "--signal", _signal(), "slow")
     lab.container("slow").wait_exit()
-    _docker(lab, "start", "slow")
+    docker(lab, "start", "slow")
 
 
 def _lying(what: str = "") -> str:
@@ -470,10 +462,10 @@ def who_ignores_their_end_is_not_asked(lab: Lab) -> None:
 @right("01.5")
 def a_house_by_the_command_line(lab: Lab) -> None:
     script = """trap 'kill $!; exit' TERM; "$@" & while kill -0 $!; do wait $!; done"""
-    _docker(lab, "run", "-d", "--name", "house", "--network", "none", "labkit/toolbox", "bash",
+    docker(lab, "run", "-d", "--name", "house", "--network", "none", "labkit/toolbox", "bash",
             "-c", script, "first", *variant("01.5").command)  # fmt: skip
     _wait_for_orphans(lab.container("house"))
-    _docker(lab, "restart", "house")
+    docker(lab, "restart", "house")
     _wait_for_orphans(lab.container("house"))
 
 

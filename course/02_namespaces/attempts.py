@@ -1,6 +1,5 @@
 """Attempts at the exercises of chapter 02, and what their checks must say."""
 
-import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
@@ -8,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 from labkit import Container, Lab, answer, piece, trial, variant
-from labkit.authoring.attempts import right, wrong
+from labkit.authoring.attempts import docker, right, wrong
 from labkit.shell.cells import on_host
 
 WORKBENCH: dict[str, Any] = {
@@ -552,13 +551,6 @@ def web_anew(lab: Lab, *command: str) -> None:
     docker(lab, "run", "-d", "--name", "web", "--network", "container:hold", "labkit/base",
            *command)  # fmt: skip
     lab.container("watch").restart(timeout=0)
-
-
-def docker(lab: Lab, *argv: str) -> None:
-    """As in a terminal."""
-    subprocess.run(
-        ["docker", *argv], env={**os.environ, **lab.environ()}, check=True, capture_output=True
-    )
 
 
 POD_NET = "the three have one network, held by pod"

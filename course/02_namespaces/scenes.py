@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from labkit import Container, Lab
-from labkit.checks import runs_piece, sets_scene
+from labkit.checks import runs_piece, said, sets_scene, workbench
 from labkit.errors import CommandFailedError, WaitTimeoutError
 
 ASKS = """
@@ -50,12 +50,6 @@ def covered(lab: Lab, own: dict[str, Any]) -> None:
         )
 
 
-# As in the chapter; and the right to change a network, for `lo`.
-WORKBENCH: dict[str, Any] = {
-    "cap_add": ["SYS_ADMIN", "NET_ADMIN"],
-    "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
-    "cgroupns": "private",
-}
 BEGIN = 'namespaces "$@" </dev/null >/tmp/said-$1 2>&1 & echo $!'
 PATIENCE = 10.0  # seconds
 
@@ -63,8 +57,8 @@ PATIENCE = 10.0  # seconds
 @runs_piece("02.10")
 def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
     """The piece makes two boxes, in a workbench in which it is a program like any other."""
-    bench = lab.run("toolbox", name="bench", init=True, **WORKBENCH)
-    bench.put("/usr/local/bin/namespaces", program, mode=0o755)
+    rights = ["SYS_ADMIN", "NET_ADMIN"]  # the latter for `lo`
+    bench = workbench(lab, "namespaces", program, cap_add=rights, cgroupns="private")
     boxes: dict[str, int] = own["boxes"]
     begun = {
         name: bench.exec(["sh", "-c", BEGIN, "sh", name, "sleep", str(seconds)])
@@ -93,12 +87,6 @@ def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
     told = become_of()
     return "; ".join(
         f"`namespaces {name} sleep {seconds}` {told.get(name, 'has not begun your program yet')}"
-        + said(bench, name)
+        + said(bench, f"/tmp/said-{name}")
         for name, seconds in boxes.items()
     )
-
-
-def said(bench: Container, name: str) -> str:
-    """The last lines that the piece printed."""
-    lines = bench.exec(["tail", "-n", "3", f"/tmp/said-{name}"]).stdout.splitlines()
-    return f", and says: {' / '.join(lines)}" if lines else ""

@@ -1,20 +1,13 @@
 """Attempts at the exercises of chapter 03, and what their checks must say."""
 
-import os
-import subprocess
 from typing import Any
 
 from labkit import Container, Lab, answer, piece, trial, variant
-from labkit.authoring.attempts import right, wrong
+from labkit.authoring.attempts import docker, right, wrong
 from labkit.shell.cells import on_host
 from labkit.waiting import wait_until
 
 SPIN = ["sh", "-c", "while :; do :; done"]
-
-
-def docker(lab: Lab, *words: str) -> None:
-    subprocess.run(["docker", *words], env={**os.environ, **lab.environ()}, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
 
 
 # --- 03.1 ------------------------------------------------------------------------------------

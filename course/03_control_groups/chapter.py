@@ -147,8 +147,7 @@ reveal("03.a", child.inspect()["State"]["OOMKilled"], by="the engine")
 # `child` the flag now says that it was killed for want of memory, although you have just done it by
 # hand. Remember the three by their worth: the exit code says "KILL", the flag says "somebody in
 # there, some time". The group's counter says how many, and is right, but not which of its
-# processes; and it is gone when the container has ended. Who it was, by number and name, stands in
-# the kernel's log (`dmesg`, on the host).
+# processes, as long as there is a group. It goes with the container.
 #
 # ## Softer, harder, and later
 #
@@ -368,11 +367,10 @@ reveal("03.e", "it is refused new processes" if tasks.max_events else "it is kil
 # %% [markdown]
 # The call `fork` fails with *Resource temporarily unavailable*, and the neighbour does not notice.
 # How to recognise it in real life: *can't fork* or *cannot create thread* in a log, and a counter
-# in `pids.events` that grows. To kill it process by process is a race that you lose: each place
-# that comes free is taken at once. End the container, and all go together; or stop it first, if you
-# want to look at it. The **freezer** stops a whole group at once; it is what `docker pause` uses.
-# Is that the same as the signal STOP? A process that was stopped by it goes on when somebody sends
-# it CONT.
+# in `pids.events` that grows. End the container, and all of it goes; or stop it first, if you want
+# to look at it. The **freezer** stops a whole group at once; it is what `docker pause` uses. Is
+# that the same as the signal STOP? A process that was stopped by it goes on when somebody sends it
+# CONT.
 
 # %%
 tick = ["sh", "-c", "while :; do echo tick; sleep 0.1; done"]

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from labkit import Container, Lab
-from labkit.checks import runs_piece, sets_scene
+from labkit.checks import runs_piece, said, sets_scene, workbench
 from labkit.errors import WaitTimeoutError
 from labkit.waiting import wait_until
 
@@ -105,12 +105,7 @@ PROGRAM = ("sleep", "100000")
 @runs_piece("03.5")
 def a_limited_program(lab: Lab, own: dict[str, Any], program: bytes) -> str:
     """The piece runs a program in a workbench in which it is one itself."""
-    rights: dict[str, Any] = {
-        "cap_add": ["SYS_ADMIN"],
-        "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
-    }
-    bench = lab.run("toolbox", name="bench", init=True, **rights)
-    bench.put("/usr/local/bin/limits", program, mode=0o755)
+    bench = workbench(lab, "limits", program)
     bench.exec(["sh", "-c", BEGIN, "sh", own["memory"], str(own["tasks"]), *PROGRAM])
 
     def became() -> str:
@@ -121,7 +116,5 @@ def a_limited_program(lab: Lab, own: dict[str, Any], program: bytes) -> str:
 
     with suppress(WaitTimeoutError):
         bench.wait_until(became, what="the program", timeout=10)
-    lines = bench.exec("tail -n 3 /tmp/said").stdout.splitlines()
-    says = f", and says: {' / '.join(lines)}" if lines else ""
     given = f"`limits {own['memory']} {own['tasks']} {' '.join(PROGRAM)}`"
-    return f"{given} {became() or 'has not begun your program yet'}{says}"
+    return f"{given} {became() or 'has not begun your program yet'}{said(bench, '/tmp/said')}"

@@ -1,10 +1,9 @@
 """Attempts at the exercises of chapter 04, and what their checks must say."""
 
 import os
-import subprocess
 
 from labkit import Container, Lab, answer, piece, trial, variant
-from labkit.authoring.attempts import right, wrong
+from labkit.authoring.attempts import docker, right, wrong
 from labkit.checks import catalog
 from labkit.checks.ledger import student
 from labkit.shell.cells import on_host
@@ -12,11 +11,6 @@ from labkit.shell.cells import on_host
 LINES = "each line of your order is there"
 NO_OTHER = "and there is no other"
 IMAGE = "it was started from the image toolbox"
-
-
-def docker(lab: Lab, *words: str) -> None:
-    environ = {**os.environ, **lab.environ()}
-    subprocess.run(["docker", *words], env=environ, check=True, stdout=subprocess.DEVNULL)
 
 
 def paths(kind: str) -> list[str]:

@@ -97,10 +97,8 @@ reveal("04.b", "in both" if all(found.values()) else "in upper" if found["upper"
 # In `upper`, where there was no such file a moment ago: now it has a new line *and* the old one.
 # Before the first write, the kernel copied the file from `lower` to `upper`, whole. That is called
 # **copy-up**, and it is the answer to the first riddle: to change a right, too, is to change the
-# file, and `lower` is never written to. (By the kernel's manual there is an option, `metacopy=on`,
-# with which a change of the record copies the record alone, and the bytes follow with the first
-# write.) We look into `lower` and `upper`, but write only through `merged`: what happens otherwise,
-# the kernel leaves open.
+# file, and `lower` is never written to. We look into `lower` and `upper`, but write only through
+# `merged`: what happens otherwise, the kernel leaves open.
 #
 # ## How to delete what cannot be written
 #
@@ -125,8 +123,7 @@ reveal("04.c", {one.path: kinds.get(one.cells[0]) for one in overlay.stack().fil
 # %% [markdown]
 # A character device with the numbers `0, 0`, which belongs to no driver. For the overlay it is a
 # **whiteout**: *nothing is here, whatever is below*. To delete a file that is in `upper` alone
-# needs none. (The 2 before the owner: the kernel keeps one whiteout, and each deleted file is one
-# more name of it.)
+# needs none.
 #
 # `dir` is an ordinary directory, and yet `one` and `two`, which are in `lower/dir` still, are not
 # seen through it. Its mark is an **extended attribute**, a small note that is attached to a file:
@@ -140,17 +137,17 @@ reveal("04.c", {one.path: kinds.get(one.cells[0]) for one in overlay.stack().fil
 # python3 /marks.py /layers/upper/dir
 
 # %% [markdown]
-# The directory is **opaque**: of that name, the layers below are not looked at. (A new directory
-# may have the mark as well, though nothing was there.) The picture shows both layers, and in the
-# first column which of them each file is seen from. It follows what you do: change something below
-# `/layers/merged`, in a cell of your own that begins with `%%in bench`, and look.
+# The directory is **opaque**: of that name, the layers below are not looked at. The picture shows
+# both layers, and in the first column which of them each file is seen from. It follows what you do:
+# change something below `/layers/merged`, in a cell of your own that begins with `%%in bench`, and
+# look.
 
 # %%
 labkit.show.live_overlay(overlay, below="/")
 
 # %% [markdown]
-# What is in `upper` tells how `merged` differs from `lower`, in three kinds: **A**, added;
-# **C**, changed; **D**, deleted.
+# Both together tell how `merged` differs from `lower`, in three kinds: **A**, added; **C**,
+# changed; **D**, deleted.
 
 # %%
 for change in sorted(overlay.changes()):
@@ -362,13 +359,11 @@ old = [line.partition(":")[0] for line in seen if line.endswith(" old")]
 reveal("04.f", {0: "none", 1: old[0], 3: "all three"}.get(len(old), " and ".join(old)))
 
 # %% [markdown]
-# The open file is new: it leads to the copy now. (Many a text says that it stays old: so it was
-# with older kernels.) The mapped memory stays old. And the two names are no longer one file: the
-# copy has one name, `b` is still the file in `lower`, and who watches `b` is not told. (By the
-# kernel's manual the option `index=on` keeps the names together; it is not used here.) You will
-# meet it where programs save disk by giving one file several names, as package managers do; and
-# where one program maps a file that another one writes, as some databases do. The cure is the same:
-# such files belong in a volume.
+# The open file is new: it leads to the copy now. (Many a text says that it stays old.) The mapped
+# memory stays old. And the two names are no longer one file: the copy has one name, `b` is still
+# the file in `lower`, and who watches `b` is not told. You will meet it where programs save disk by
+# giving one file several names, as package managers do; and where one program maps a file that
+# another one writes, as some databases do. The cure is the same: such files belong in a volume.
 #
 # ## Break it
 #
@@ -426,8 +421,7 @@ for change in sorted(bench.overlay(at="/layers/move/merged").changes()) if not m
 #
 # 1. A container's `/` is an overlay: one directory to write in, above those of the image, which all
 #    its containers share and none changes.
-# 2. The first write to a file of the image copies it up, whole; as a rule, so does a change of one
-#    bit of its rights.
+# 2. The first change of a file of the image, be it of a bit of its rights, copies it up, whole.
 # 3. Deleted is what a whiteout covers; the image's file stays, and takes as much disk as before.
 # 4. `docker diff` is how what is seen differs from the image: A, C, D. It follows from the upper
 #    directory and those below it.

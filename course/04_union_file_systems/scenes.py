@@ -4,13 +4,9 @@ from contextlib import suppress
 from typing import Any
 
 from labkit import Container, Lab
-from labkit.checks import runs_piece, sets_scene
+from labkit.checks import RIGHTS, runs_piece, said, sets_scene, workbench
 from labkit.errors import WaitTimeoutError
 
-WORKBENCH: dict[str, Any] = {
-    "cap_add": ["SYS_ADMIN"],
-    "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
-}
 SHOP = """
 set -e
 cd /shop; mkdir may june mine work merged
@@ -42,7 +38,7 @@ def written_in(lab: Lab, own: dict[str, Any]) -> None:
 def the_wrong_way_round(lab: Lab, own: dict[str, Any]) -> None:
     """The layers in the wrong order, and a whiteout that somebody has left."""
     space = {lab.volume("shop").docker.id: "/shop"}
-    shop = lab.run("toolbox", name="shop", volumes=space, **WORKBENCH)
+    shop = lab.run("toolbox", name="shop", volumes=space, **RIGHTS)
     done = shop.exec(["sh", "-c", SHOP.format(**own["_facts"])])
     assert done.exit_code == 0, done
 
@@ -66,8 +62,7 @@ PATIENCE = 10.0  # seconds
 def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
     """The piece makes two boxes of one image, in a workbench in which it is a program."""
     space = {lab.volume("rooms").docker.id: "/rooms"}
-    bench = lab.run("toolbox", name="bench", init=True, volumes=space, **WORKBENCH)
-    bench.put("/usr/local/bin/rootfs", program, mode=0o755)
+    bench = workbench(lab, "rootfs", program, volumes=space)
     boxes: dict[str, int] = own["boxes"]
     first, second = boxes
     done = bench.exec(["sh", "-c", IMAGE.format(first=first, second=second)])
@@ -90,12 +85,7 @@ def two_boxes(lab: Lab, own: dict[str, Any], program: bytes) -> str:
         bench.wait_until(lambda: len(become_of()) == len(boxes), what="boxes", timeout=PATIENCE)
     told = become_of()
     return "; ".join(
-        f"the program of {name} {told.get(name, 'has not begun yet')}{said(bench, name)}"
+        f"the program of {name} {told.get(name, 'has not begun yet')}"
+        + said(bench, f"/tmp/said-{name}")
         for name in boxes
     )
-
-
-def said(bench: Container, name: str) -> str:
-    """The last lines that the piece printed."""
-    lines = bench.exec(["tail", "-n", "3", f"/tmp/said-{name}"]).stdout.splitlines()
-    return f", and says: {' / '.join(lines)}" if lines else ""

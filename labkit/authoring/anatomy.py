@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
 from labkit.authoring import commands
-from labkit.authoring.commands import HOST, NOTEBOOK, PYTHON
+from labkit.authoring.commands import HOST, NOTEBOOK, PYTHON, Ran
 from labkit.authoring.notebook import code_cells
 
 WORDS = 2600  # at most about 2500
@@ -98,7 +98,7 @@ def _puzzle(opening: Section, *, executed: bool) -> Iterator[Finding]:
     if not _ASKS.search(opening.text):
         yield Finding(f"cell {opening.cell}", "the chapter does not begin with a question",
                       "ask what the reader cannot answer yet")  # fmt: skip
-    poses = [cell for cell in opening.code if commands.shell(cell.source) or cell.outputs]
+    poses = [cell for cell in opening.code if commands.is_shell(cell.source) or cell.outputs]
     if executed and not poses:
         yield Finding(f"cell {opening.cell}", "no live cell poses the puzzle",
                       "let a cell print something before the first `##`")  # fmt: skip
@@ -112,7 +112,7 @@ def _length(chapter: NotebookNode) -> Iterator[Finding]:
                       "cut, or move a section to another chapter")  # fmt: skip
     for cell in code_cells(chapter):
         lines = sum(bool(line.strip()) for line in cell.source.splitlines())
-        if commands.shell(cell.source) is None and lines > LINES:
+        if not commands.is_shell(cell.source) and lines > LINES:
             yield Finding(f"cell {cell.id}", f"{lines} lines of Python (more than {LINES})",
                           "split it, or put the mechanism into labkit", advice=True)  # fmt: skip
 
@@ -206,7 +206,7 @@ def _printed(chapter: NotebookNode, sections: list[Section]) -> Iterator[Finding
     """What the chapter prints as a command and never ran, or says not where to type."""
     cells = commands.ran(chapter)
     for row in commands.table(sections[-1].text) or ():
-        yield from _row(row, chapter)
+        yield from _row(row, cells, chapter)
     programs = {"docker"} | {command[0] for cell in cells for command in cell.commands}
     for cell in chapter.cells:
         if cell.cell_type == "code":
@@ -225,8 +225,8 @@ def _printed(chapter: NotebookNode, sections: list[Section]) -> Iterator[Finding
                 yield Finding(where, f"`{line}` ran in no cell", "run it in one, or reword")
 
 
-def _row(row: commands.Row, chapter: NotebookNode) -> Iterator[Finding]:
-    where, cells = f"the table of commands, {row.to!r}", commands.ran(chapter)
+def _row(row: commands.Row, cells: Sequence[Ran], chapter: NotebookNode) -> Iterator[Finding]:
+    where = f"the table of commands, {row.to!r}"
     places = {HOST, NOTEBOOK, PYTHON} | {cell.where for cell in cells}
     if not row.commands:
         yield Finding(where, "no command", "write it between backticks")

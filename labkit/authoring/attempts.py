@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,12 @@ def learner() -> Iterator[Lab]:
         finally:
             for key, value in before.items():
                 os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+def docker(lab: Lab, *argv: str) -> None:
+    """Do it by the command line, as in a notebook of this lab; it must succeed."""
+    environ = {**os.environ, **lab.environ()}
+    subprocess.run(["docker", *argv], env=environ, check=True, capture_output=True)
 
 
 def tried(attempt: Attempt) -> Report:

@@ -37,6 +37,11 @@ class Ran:
     commands: tuple[Words, ...]
 
 
+def is_shell(source: str) -> bool:
+    """Whether a cell is typed into a shell."""
+    return bool(_MAGIC.match(source))
+
+
 def shell(source: str) -> Ran | None:
     """Return what a shell cell runs, and where; None for a cell of Python."""
     first, _, script = source.partition("\n")

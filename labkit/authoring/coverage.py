@@ -15,9 +15,9 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from labkit import course
-from labkit.authoring.notebook import code_cells, load
-from labkit.authoring.source import Kind
-from labkit.checks.outcome import Outcome
+from labkit.authoring import commands
+from labkit.authoring.notebook import code_cells, load, printed
+from labkit.authoring.source import PASSED, Kind
 from labkit.course import Chapter
 from labkit.errors import CourseError
 
@@ -30,7 +30,6 @@ KINDS = (*MAY_BE_SILENT, "table", "figure", "case", "claim", "incident")
 _REFERENCE = re.compile(
     r"(?:(?P<says>says): |(?P<exercise>\d\d\.[1-9]\d*)(?:: |$))?(?P<text>.*?)(?: => (?P<seen>.+))?"
 )
-_SHELL = re.compile(r"%%(sh|bash|in|host)\b")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
 _BEFORE = re.compile(r"[;&|`(\n]")  # what may stand between two commands of a shell
 _CHECK = re.compile(r'^\s*(?:labkit\.)?check\("(?P<id>[\d.]+)"\)', re.MULTILINE)
@@ -225,13 +224,13 @@ def _not_found(row: Row, one: Reference) -> str:
 
 def _holds(cell: NotebookNode, reference: Reference, kind: str) -> bool:
     """Whether a code cell was run, has the text in its code, and shows what it must."""
-    printed = " ".join(_printed(cell))
+    told = " ".join(printed(cell))
     if not reference.text:  # the exercise itself: its check, which says that it is passed
-        return bool(_CHECK.search(cell.source)) and f": {Outcome.PASSED}, " in printed
-    if cell.execution_count is None or (kind in TYPED and not _SHELL.match(cell.source)):
+        return bool(_CHECK.search(cell.source)) and PASSED in told
+    if cell.execution_count is None or (kind in TYPED and not commands.is_shell(cell.source)):
         return False
     if reference.seen:
-        shows = _flat(reference.seen) in _flat(printed)
+        shows = _flat(reference.seen) in _flat(told)
     else:
         shows = bool(cell.outputs) or kind in MAY_BE_SILENT
     return shows and _is_run(reference.text, cell.source)
@@ -246,15 +245,6 @@ def _is_run(text: str, code: str) -> bool:
         not _BEFORE.split(flat[:start])[-1].lstrip().startswith(("echo ", "printf "))
         for start in starts
     )
-
-
-def _printed(cell: NotebookNode) -> Iterator[str]:
-    for output in cell.outputs:
-        yield (
-            output.text
-            if output.output_type == "stream"
-            else str(output.get("data", {}).get("text/plain", ""))
-        )
 
 
 def _flat(text: str) -> str:

@@ -65,6 +65,14 @@ def errors(notebook: NotebookNode) -> list[tuple[NotebookNode, NotebookNode]]:
     ]
 
 
+def printed(cell: NotebookNode) -> list[str]:
+    """Return what each output of a code cell says as text; "" for one that says nothing."""
+    return [
+        str(output.get("text") or output.get("data", {}).get("text/plain", ""))
+        for output in cell.outputs
+    ]
+
+
 def dumps(notebook: NotebookNode) -> str:
     """Return the text of a notebook's file."""
     return f"{_v4.writes(notebook)}\n"

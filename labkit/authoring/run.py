@@ -8,8 +8,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from labkit.authoring.execute import TIMEOUT, OnProgress, execute_notebook, raised
-from labkit.authoring.notebook import errors, load
-from labkit.authoring.source import CHECKS, Kind
+from labkit.authoring.notebook import errors, load, printed
+from labkit.authoring.source import CHECKS, PASSED, Kind
 from labkit.course import stub_message
 from labkit.errors import CourseError
 
@@ -82,10 +82,8 @@ def unsolved(executed: NotebookNode) -> Iterator[tuple[NotebookNode, str]]:
     """Yield each cell of solved exercises whose check did not say that they passed."""
     for cell in executed.cells:
         if cell.cell_type == "code" and CHECKS.search(cell.source):
-            told = [
-                one.get("text") or one.get("data", {}).get("text/plain", "") for one in cell.outputs
-            ]
-            if not any(": passed, " in report.partition("\n")[0] for report in told):
+            told = printed(cell)
+            if not any(PASSED in report.partition("\n")[0] for report in told):
                 yield cell, "\n".join(told) or "no report"
 
 

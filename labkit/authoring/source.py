@@ -13,9 +13,11 @@ from nbformat import NotebookNode
 from labkit import course
 from labkit.authoring.notebook import new_notebook
 from labkit.authoring.validate import validate
+from labkit.checks.outcome import Outcome
 from labkit.course import Chapter
 from labkit.errors import CourseError
 
+PASSED = f": {Outcome.PASSED}, "  # in the first line of what a check says
 CHECKS = re.compile(r"^\s*(?:labkit\.)?check\(", re.MULTILINE)
 # JupyterLab, nbclient and papermill go on behind a cell with this tag.
 MAY_RAISE = "raises-exception"

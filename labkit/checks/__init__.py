@@ -19,12 +19,14 @@ from labkit.checks.pieces import Piece, piece_of
 from labkit.checks.predicting import predict, reveal
 from labkit.checks.prediction import Prediction
 from labkit.checks.texts import Code, Note, ProgressTable, Variant
+from labkit.checks.workbench import RIGHTS, said, workbench
 from labkit.engine import connect
 from labkit.errors import BadValueError
 from labkit.sizes import parse_size, show_size
 
 __all__ = [
     "HOST",
+    "RIGHTS",
     "Evidence",
     "Exercise",
     "Finding",
@@ -45,12 +47,14 @@ __all__ = [
     "reset",
     "reveal",
     "runs_piece",
+    "said",
     "scene",
     "sets_scene",
     "show_size",
     "solution",
     "trial",
     "variant",
+    "workbench",
 ]
 
 

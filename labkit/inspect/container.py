@@ -23,7 +23,7 @@ from labkit.inspect.mounts import MountTable, read_mounts
 from labkit.inspect.namespaces import NamespaceTable, read_namespaces_of
 from labkit.inspect.new_exec import NewExec, new_exec_of
 from labkit.inspect.overlay import Overlay, overlay_of_driver, read_overlay
-from labkit.inspect.processes import ProcessTable, read_members, read_processes
+from labkit.inspect.processes import ProcessTable, read_members
 from labkit.inspect.signals import read_signals
 from labkit.inspect.sockets import read_listening, read_local_addresses, read_served
 from labkit.kernel import CapabilitySets, Change, IdMap, SignalSets
@@ -224,15 +224,8 @@ class Container:
 
     def processes(self) -> ProcessTable:
         """Its processes, with the pids that it and the host know them by. Shell: `docker top`."""
-        host, own = self.engine.host, set(self.cgroup().pids())
-        below, found = read_members(host, self.id), read_processes(host)
-        # A zombie is in no group's list, and its own record names one all the same.
-        there = [
-            one
-            for pid, one in sorted(found.items())
-            if pid in own or (pid in below and one.state != "Z")
-        ]
-        return ProcessTable(name=self.name, processes=tuple(there))
+        own = set(self.cgroup().pids())
+        return ProcessTable(self.name, read_members(self.engine.host, self.id, group=own))
 
     def listening(self) -> frozenset[int]:
         """The TCP ports on which something in its network listens. Shell: `ss -tln`."""

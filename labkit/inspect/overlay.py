@@ -31,7 +31,6 @@ class Overlay(Tabular):
         self.upper = layers[0] if work else None  # None: nothing can be written
         self.lower = tuple(layers[1:] if work else layers)
         self.layers = Layers(host, layers, prefix=prefix)
-        self._prefix = prefix
 
     def changes(self) -> Iterator[Change]:
         """What the upper directory changes, as it is found; nothing where there is none.
@@ -39,7 +38,7 @@ class Overlay(Tabular):
         Raises HostError. Shell: `docker diff NAME`, for a container's root.
         """
         if self.upper is not None:
-            lower = Layers(self.host, self.lower, prefix=self._prefix)
+            lower = Layers(self.host, self.lower, prefix=self.layers.prefix)
             yield from read_changes(self.host, self.upper, lower)
 
     def stack(self, *, below: str | None = None, limit: int = 30) -> Stack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from labkit.errors import BadValueError, ProcessGoneError
@@ -33,26 +33,36 @@ def read_process(host: Host, pid: int) -> Process:
 
 def read_processes(host: Host) -> dict[int, Process]:
     """Every process of the host. Shell: `ps -e`."""
-    found = {}
-    for pid, seen in host.sweep(read=("stat", "status", "cmdline")).items():
+    return {pid: process for pid, process, _ in _swept(host)}
+
+
+def read_members(host: Host, id: str, *, group: Collection[int]) -> tuple[Process, ...]:
+    """The processes in a container's control group and in those made below; `id` names it in full.
+
+    `group` are those that the group itself lists. Shell: `grep -l ID /proc/*/cgroup`.
+    """
+    # A zombie is in no group's list, and its own record names one all the same.
+    members = [
+        process
+        for pid, process, cgroup in _swept(host, "cgroup")
+        if pid in group or (id in (cgroup or "") and process.state != "Z")
+    ]
+    return tuple(sorted(members, key=lambda one: one.pid))
+
+
+def _swept(host: Host, *more: str) -> Iterator[tuple[int, Process, str | None]]:
+    """Every process, with one more file of it, if one is asked for."""
+    for pid, seen in host.sweep(read=("stat", "status", "cmdline", *more)).items():
         stat, status, cmdline = seen["stat"], seen["status"], seen["cmdline"]
         # A process may end between two reads: then it is not there.
         if stat is not None and status is not None and cmdline is not None:
             try:
-                found[pid] = parse_process(stat, status, cmdline)
+                process = parse_process(stat, status, cmdline)
             except BadValueError:
                 if stat and status:
                     raise
-    return found
-
-
-def read_members(host: Host, id: str) -> set[int]:
-    """The processes in a container's control group and in those made below; `id` names it in full.
-
-    Shell: `grep --files-with-matches ID /proc/*/cgroup`.
-    """
-    seen = host.sweep(read=("cgroup",))
-    return {pid for pid, one in seen.items() if id in (one["cgroup"] or "")}
+            else:
+                yield pid, process, seen[more[0]] if more else None
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +12,8 @@ from labkit.errors import LabError
 from labkit.host import Stream
 from labkit.inspect import Usage
 from labkit.kernel import CgroupFile
-from labkit.show.figure import Figure, missing
+from labkit.show.figure import Figure
+from labkit.show.following import Following
 from labkit.show.timeline import timeline
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ BURN = "while :; do :; done"
 # container's own programs are to live on.
 TAKE = "echo 1000 >/proc/self/oom_score_adj; exec dd if=/dev/zero of=/dev/null bs={size} count=1"
 
-_shown: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
-
 
 def limits(container: Container) -> Limits:
     """Show CPU and memory of a container as they are used, and change its limits while it runs.
@@ -47,25 +44,20 @@ def limits(container: Container) -> Limits:
     return Limits(container)
 
 
-class Limits:
+class Limits(Following):
     """The picture, the sliders, the buttons, and a box that lets it follow."""
 
     def __init__(self, container: Container) -> None:
-        try:
-            import ipywidgets  # type: ignore[import-untyped]  # has no types
-        except ImportError as err:
-            raise missing("ipywidgets", "controls", err) from err
-        if (before := _shown.get(container.id)) is not None:
-            before.stop()
-        _shown[container.id] = self
+        super().__init__(f"limits {container.id}", what="controls")
         self._container, self._group = container, container.cgroup()
         self._samples: deque[tuple[float, Usage]] = deque(maxlen=SHOWN)
         self._stream: Stream[tuple[float, Usage]] | None = None
-        self._make_controls(ipywidgets)
+        self._make_controls()
         self._first = self._measured()
-        self.picture = ipywidgets.HTML(self._first.as_html())
+        self.picture.value = self._first.as_html()
         rows = [[self.memory, self.cpus, self.tasks], [self.burn, self.take, self.follow]]
-        self.widget = ipywidgets.VBox([*map(ipywidgets.HBox, rows), self.status, self.picture])
+        boxes = map(self._widgets.HBox, rows)
+        self.widget = self._widgets.VBox([*boxes, self.status, self.picture])
         self._start()
 
     def __repr__(self) -> str:
@@ -75,33 +67,29 @@ class Limits:
         data, metadata = self._first._repr_mimebundle_()
         return {**self.widget._repr_mimebundle_(), **data}, metadata
 
-    def stop(self) -> None:
-        """Follow no more; what is shown stays, and so do the limits."""
-        self.follow.value = False
-
     # --- controls ------------------------------------------------------------------------------
 
-    def _make_controls(self, ipywidgets: Any) -> None:
+    def _make_controls(self) -> None:
+        widgets = self._widgets
         usage, tasks = self._group.usage(), self._group.tasks()
         quota, most = usage.cpu.quota_us, len(self._group.cpuset().cpus)
         memory = usage.memory.max
         style = {"continuous_update": False, "style": {"description_width": "initial"}}
-        self.memory = ipywidgets.IntSlider(
+        self.memory = widgets.IntSlider(
             value=128 if memory is None else memory // MIB, min=LOWEST, max=256, step=4,
             description="memory, MiB", **style,
         )  # fmt: skip
-        self.cpus = ipywidgets.FloatSlider(
+        self.cpus = widgets.FloatSlider(
             value=most if quota is None else quota / usage.cpu.period_us, min=0.05, max=most,
             step=0.05, description="CPUs", **style,
         )  # fmt: skip
-        self.tasks = ipywidgets.IntSlider(
+        self.tasks = widgets.IntSlider(
             value=100 if tasks.max is None else min(tasks.max, 200), min=5, max=200,
             description="tasks", **style,
         )  # fmt: skip
-        self.burn = ipywidgets.Button(description=f"burn CPU time, {STRESS} s")
-        self.take = ipywidgets.Button(description="take too much memory")
-        self.follow = ipywidgets.Checkbox(value=True, description="follow", indent=False)
-        self.status = ipywidgets.Label()
+        self.burn = widgets.Button(description=f"burn CPU time, {STRESS} s")
+        self.take = widgets.Button(description="take too much memory")
+        self.status = widgets.Label()
         for slider, change in (
             (self.memory, self._set_memory),
             (self.cpus, lambda cpus: self._set("cpu.max", f"{int(cpus * PERIOD)} {PERIOD}")),
@@ -199,7 +187,7 @@ class Limits:
                         self.picture.value = self._drawn().as_html()
         except (LabError, ValueError, OSError) as err:
             if self._stream is stream:
-                self.picture.value = f'<pre role="alert">{html.escape(str(err))}</pre>'
+                self.tell(err)
 
 
 def _differs(old: Usage, new: Usage) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from labkit import labels
 from labkit.errors import ContainerExitedError, LabError, NotFoundError, ProcessGoneError
 from labkit.inspect import Container, Events, read_containers
 from labkit.kernel import Namespaces
-from labkit.show.figure import missing
+from labkit.show.following import Following
 from labkit.show.forest import tree_of
 from labkit.show.matrix import letters, matrix_html, namespaces_by_name
 from labkit.show.processes import tree_text
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 NOBODY = "No container of this notebook is running."
 TRIES = 5  # a container may end while it is looked at
 Drawn = tuple[str, str]  # as text, as HTML
-
-_shown: weakref.WeakValueDictionary[str, Live] = weakref.WeakValueDictionary()
 
 
 def live(lab: Lab) -> Live:
@@ -40,25 +37,19 @@ def live(lab: Lab) -> Live:
     return Live(lab)
 
 
-class Live:
+class Live(Following):
     """The picture, a choice of what it shows, and a box that lets it follow."""
 
     def __init__(self, lab: Lab) -> None:
-        try:
-            import ipywidgets  # type: ignore[import-untyped]  # has no types
-        except ImportError as err:
-            raise missing("ipywidgets", "live picture", err) from err
-        if (before := _shown.get(lab.id)) is not None:
-            before.stop()
-        _shown[lab.id] = self
+        super().__init__(f"lab {lab.id}", what="live picture")
         self._engine, self._label = lab.engine, f"{labels.LAB}={lab.id}"
         self._happened = threading.Event()
         self._events: Events | None = None
-        self.view = ipywidgets.ToggleButtons(options=list(VIEWS), description="show")
-        self.follow = ipywidgets.Checkbox(value=True, description="follow", indent=False)
+        self.view = self._widgets.ToggleButtons(options=list(VIEWS), description="show")
         self._first = self.redrawn()
-        self.picture = ipywidgets.HTML(self._first[1])
-        self.widget = ipywidgets.VBox([ipywidgets.HBox([self.view, self.follow]), self.picture])
+        self.picture.value = self._first[1]
+        controls = self._widgets.HBox([self.view, self.follow])
+        self.widget = self._widgets.VBox([controls, self.picture])
         self.view.observe(lambda _: self._happened.set(), names="value")
         self.follow.observe(self._followed, names="value")
         self._start()
@@ -69,10 +60,6 @@ class Live:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         text, as_html = self._first
         return {**self.widget._repr_mimebundle_(), "text/plain": text, "text/html": as_html}
-
-    def stop(self) -> None:
-        """Follow no more; what is shown stays."""
-        self.follow.value = False
 
     # --- following -----------------------------------------------------------------------------
 
@@ -108,7 +95,7 @@ class Live:
             try:
                 self.picture.value = self.redrawn()[1]
             except LabError as err:
-                self.picture.value = f'<pre role="alert">{html.escape(str(err))}</pre>'
+                self.tell(err)
 
     # --- drawing -------------------------------------------------------------------------------
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import threading
 import time
-import weakref
 from typing import Any
 
 from labkit.errors import LabError
 from labkit.inspect import Container, Overlay
-from labkit.show.figure import missing
+from labkit.show.following import Following
 from labkit.show.overlay import overlay_of, stack_html
 
 INTERVAL = 0.3  # seconds from one look to the next, at least
 SHARE = 200  # times what a look takes, at least: under one hundredth of a processor
-
-_shown: weakref.WeakValueDictionary[str, LiveOverlay] = weakref.WeakValueDictionary()
 
 
 def live_overlay(
@@ -33,26 +29,18 @@ def live_overlay(
     return LiveOverlay(overlay_of(what), below=below, limit=limit)
 
 
-class LiveOverlay:
+class LiveOverlay(Following):
     """The picture, and a box that lets it follow."""
 
     def __init__(self, overlay: Overlay, *, below: str | None, limit: int) -> None:
-        try:
-            import ipywidgets  # type: ignore[import-untyped]  # has no types
-        except ImportError as err:
-            raise missing("ipywidgets", "live picture", err) from err
+        super().__init__(f"{overlay.layers.layers[0].place} {below}", what="live picture")
         self._overlay, self._below, self._limit = overlay, below, limit
-        key = f"{overlay.layers.layers[0].place} {below}"
-        if (before := _shown.get(key)) is not None:
-            before.stop()
-        _shown[key] = self
         self._stopped = threading.Event()
         self._seen, self._took = 0, 0.0
         self._look()
         self._first = self.redrawn()
-        self.follow = ipywidgets.Checkbox(value=True, description="follow", indent=False)
-        self.picture = ipywidgets.HTML(self._first[1])
-        self.widget = ipywidgets.VBox([self.follow, self.picture])
+        self.picture.value = self._first[1]
+        self.widget = self._widgets.VBox([self.follow, self.picture])
         self.follow.observe(self._followed, names="value")
         self._start()
 
@@ -62,10 +50,6 @@ class LiveOverlay:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         text, as_html = self._first
         return {**self.widget._repr_mimebundle_(), "text/plain": text, "text/html": as_html}
-
-    def stop(self) -> None:
-        """Follow no more; what is shown stays."""
-        self.follow.value = False
 
     def redrawn(self) -> tuple[str, str]:
         """What it shows now, as text and as HTML. Raises HostError."""
@@ -87,7 +71,7 @@ class LiveOverlay:
                 if self._look():
                     self.picture.value = self.redrawn()[1]
             except LabError as err:  # as when the container was removed
-                self.picture.value = f'<pre role="alert">{html.escape(str(err))}</pre>'
+                self.tell(err)
                 return
 
     def _look(self) -> bool:

@@ -19,6 +19,7 @@ PATH, CELL, ROW = 2.5, 1.15, 0.36  # inches: the paths' column, the others, and 
 WIDTH = 8.2  # at most
 GAP = 0.025
 LETTERS = 30  # of a path; a longer one loses its middle
+CAPTION = "text-align:left;white-space:nowrap;line-height:1.5"  # as wide as it is, not the table
 LEGEND = (
     "The layer on the left covers those to its right. (What is covered stands in brackets.) "
     "A whiteout covers what is deleted."
@@ -71,7 +72,7 @@ def stack_html(stack: Stack) -> str:
         path = html.escape(shortened(file.path))
         lines.append(f'<tr><th scope="row" style="text-align:left">{path}</th>{cells}</tr>')
     return (
-        f"<table><caption>{html.escape(stack.caption)}<br>{LEGEND}</caption>"
+        f'<table><caption style="{CAPTION}">{html.escape(stack.caption)}<br>{LEGEND}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-
 import pytest
+from through import does
 
 from labkit.errors import BadValueError, EngineRefusedError, ProcessGoneError
 from labkit.inspect import Cgroup, Cgroups
@@ -14,13 +12,6 @@ from labkit.waiting import wait_until
 
 HOLDS = "import time; held = b'x' * (40 << 20); print('ready', flush=True); time.sleep(1e6)"
 BUSY = ["sh", "-c", "while :; do :; done"]
-
-
-def docker(lab: Lab, *words: str) -> str:
-    environ = {**os.environ, **lab.environ()}
-    done = subprocess.run(["docker", *words], env=environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_limit_is_changed_by_the_file_and_by_the_engine(lab: Lab) -> None:
@@ -33,7 +24,7 @@ def test_a_limit_is_changed_by_the_file_and_by_the_engine(lab: Lab) -> None:
     cpu = group.cpu()
     assert (cpu.quota_us, cpu.period_us, cpu.weight) == (20_000, 50_000, 50)
     assert box.inspect()["HostConfig"]["Memory"] == 64 << 20  # the engine was not asked
-    docker(lab, "update", "--memory", "56m", "--memory-swap", "56m", "--pids-limit", "12", "box")
+    does(lab, "update", "--memory", "56m", "--memory-swap", "56m", "--pids-limit", "12", "box")
     assert (group.memory().max, group.tasks().max) == (56 << 20, 12)
     box.set_limit("cgroup.freeze", 1)
     wait_until(lambda: group.freezer().frozen, timeout=20, what="the freezer")
@@ -117,7 +108,7 @@ def test_many_at_once_leave_out_who_has_ended(lab: Lab) -> None:
 def test_memory_and_tasks_are_what_docker_stats_prints(lab: Lab) -> None:
     box = lab.run("base", name="box", memory="64m")
     columns = "{{.PIDs}} {{.MemUsage}}"
-    told = docker(lab, "stats", "--no-stream", "--format", columns, "box").split()
+    told = does(lab, "stats", "--no-stream", "--format", columns, "box").split()
     group = box.cgroup()
     assert int(told[0]) == group.tasks().current == 1
     assert told[-1] == "64MiB"
@@ -140,7 +131,7 @@ def test_who_is_in_a_group_below_is_in_the_container(lab: Lab) -> None:
     box.wait_until(lambda: ("sleep", "998") in {p.cmdline for p in box.processes()}, what="it")
     (there,) = (p.pid for p in box.processes() if p.cmdline == ("sleep", "998"))
     assert there not in box.cgroup().pids()
-    pids = [line.split()[1] for line in docker(lab, "top", "box").splitlines()[1:]]
+    pids = [line.split()[1] for line in does(lab, "top", "box").splitlines()[1:]]
     assert sorted(map(int, pids)) == [p.pid for p in box.processes()]
 
 

@@ -26,6 +26,7 @@ from .runner import GuestRunner
 
 BOOT_TIMEOUT = 180.0  # seconds; about 10 under emulation on an idle CPU
 ASK_EVERY = 0.25  # seconds: an answer costs a guest that boots, emulated, some milliseconds
+ASK_RESTORED = 0.02  # one that was restored boots nothing, and answers in some tenths
 
 
 def cold_boot(

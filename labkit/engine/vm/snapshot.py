@@ -108,7 +108,14 @@ class Snapshot:
             pulse = Pulse(folder, boot=self.boot_seconds)
             with monitor(folder) as qemu:
                 qemu.command("cont")
-            return boot.wait_answering(folder, sockets, timeout=RESTORE_TIMEOUT, look=pulse.look)[1]
+            _, runner = boot.wait_answering(
+                folder,
+                sockets,
+                timeout=RESTORE_TIMEOUT,
+                interval=boot.ASK_RESTORED,
+                look=pulse.look,
+            )
+            return runner
         except BadSnapshotError:
             raise
         except LabError as err:
